@@ -1,0 +1,3 @@
+//! Benchmarks; see `main`.
+
+fn main() {}

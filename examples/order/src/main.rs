@@ -1,0 +1,3 @@
+//! The order example.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The binary `workflow`.
+
+fn main() {}
