@@ -1,0 +1,113 @@
+//! Writes the code beside the function.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::{Path, ext::IdentExt, parse2, spanned::Spanned};
+
+use crate::{
+    parse::{Function, Options},
+    validate::{Parts, validate},
+};
+
+/// The function as it was written, followed by the type that stands for it, or by what is wrong.
+pub fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
+    let (options, mut mistakes) = match parse2::<Options>(options) {
+        Ok(options) => (options, None),
+        Err(mistake) => (Options::default(), Some(mistake)),
+    };
+    let beside = match parse2::<Function>(item.clone()) {
+        Ok(function) => {
+            let implementation = match validate(&function.signature) {
+                Ok(parts) if mistakes.is_none() => {
+                    implementation(&options.krate, &function.signature.ident, &parts)
+                }
+                Ok(_) => placeholder(&options.krate, &function.signature.ident),
+                Err(more) => {
+                    combine(&mut mistakes, more);
+                    placeholder(&options.krate, &function.signature.ident)
+                }
+            };
+            with_type(&function, implementation)
+        }
+        Err(mistake) => {
+            combine(&mut mistakes, mistake);
+            TokenStream::new()
+        }
+    };
+    let mistakes = mistakes.map(|mistakes| mistakes.to_compile_error());
+    quote!(#item #beside #mistakes)
+}
+
+fn combine(mistakes: &mut Option<syn::Error>, more: syn::Error) {
+    match mistakes {
+        Some(mistakes) => mistakes.combine(more),
+        None => *mistakes = Some(more),
+    }
+}
+
+/// The type of the function's name. It has braces, so that it leaves the name free for the function and for variables.
+fn with_type(function: &Function, implementation: TokenStream) -> TokenStream {
+    let Function { visibility, signature, .. } = function;
+    let name = &signature.ident;
+    let cfgs: Vec<_> = function.cfgs().collect();
+    quote! {
+        #(#cfgs)*
+        #[doc(hidden)]
+        #[allow(non_camel_case_types)]
+        #visibility struct #name {}
+
+        #(#cfgs)*
+        const _: () = { #implementation };
+    }
+}
+
+// Input:  async fn order(ctx: WorkflowContext<Order>, State(shop): State<Shop>) -> workflow::Result<Receipt> { .. }
+// Output: impl Workflow for order { .. fn run(ctx, args) { let (arg_0,) = args; order(ctx, arg_0) } }
+fn implementation(krate: &Path, name: &Ident, parts: &Parts<'_>) -> TokenStream {
+    let Parts { context, extractors, output } = parts;
+    let label = name.unraw().to_string();
+    let payload = quote_spanned!(context.span()=> <#context as #krate::__private::ContextArg>::Payload);
+    let output = quote_spanned!(output.span()=> <#output as #krate::__private::ReturnType>::Output);
+    let ctx = Ident::new("ctx", Span::mixed_site());
+    let args: Vec<_> =
+        (0..extractors.len()).map(|i| format_ident!("arg_{i}", span = Span::mixed_site())).collect();
+    let call = quote_spanned!(name.span()=> #name(#ctx #(, #args)*));
+    quote! {
+        #[automatically_derived]
+        #[allow(deprecated)]
+        impl #krate::__private::Workflow for #name {
+            const NAME: &'static ::core::primitive::str = #label;
+            type Payload = #payload;
+            type Args = (#(#extractors,)*);
+            type Output = #output;
+
+            fn run(
+                #ctx: #krate::__private::WorkflowContext<Self::Payload>,
+                (#(#args,)*): Self::Args,
+            ) -> impl ::core::future::Future<Output = #krate::__private::Result<Self::Output>> + ::core::marker::Send {
+                #call
+            }
+        }
+    }
+}
+
+/// Stands in for a workflow that does not compile anyway, so that its mistake is not followed by another one wherever it
+/// is mounted.
+fn placeholder(krate: &Path, name: &Ident) -> TokenStream {
+    quote! {
+        #[automatically_derived]
+        impl #krate::__private::Workflow for #name {
+            const NAME: &'static ::core::primitive::str = "";
+            type Payload = ();
+            type Args = ();
+            type Output = ();
+
+            async fn run(
+                _: #krate::__private::WorkflowContext<Self::Payload>,
+                _: Self::Args,
+            ) -> #krate::__private::Result<Self::Output> {
+                ::core::unreachable!()
+            }
+        }
+    }
+}

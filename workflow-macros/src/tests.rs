@@ -1,0 +1,286 @@
+//! What the attribute writes, and what it says about mistakes. How these messages look in a terminal is tested in
+//! `workflow-axum`, where all types exist.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::expand::expand;
+
+fn expanded(options: TokenStream, item: TokenStream) -> String {
+    expand(options, item).to_string()
+}
+
+/// The messages of the `compile_error!`s in an expansion, in order.
+fn messages(options: TokenStream, item: TokenStream) -> Vec<String> {
+    let file: syn::File =
+        syn::parse2(expand(options, item)).expect("an expansion with mistakes still parses");
+    file.items
+        .iter()
+        .filter_map(|item| match item {
+            syn::Item::Macro(item) if item.mac.path.segments.last()?.ident == "compile_error" => {
+                Some(item.mac.parse_body::<syn::LitStr>().expect("a message").value())
+            }
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_function_gets_a_type_and_its_implementation() {
+    let item = quote! {
+        /// Ships it.
+        pub async fn order(ctx: WorkflowContext<Order>, State(shop): State<Shop>, user: User) -> Result<Receipt> {
+            ctx.run("ship", async || shop.ship().await).await
+        }
+    };
+    let expected = quote! {
+        #item
+
+        #[doc(hidden)]
+        #[allow(non_camel_case_types)]
+        pub struct order {}
+
+        const _: () = {
+            #[automatically_derived]
+            #[allow(deprecated)]
+            impl ::workflow::__private::Workflow for order {
+                const NAME: &'static ::core::primitive::str = "order";
+                type Payload = <WorkflowContext<Order> as ::workflow::__private::ContextArg>::Payload;
+                type Args = (State<Shop>, User,);
+                type Output = <Result<Receipt> as ::workflow::__private::ReturnType>::Output;
+
+                fn run(
+                    ctx: ::workflow::__private::WorkflowContext<Self::Payload>,
+                    (arg_0, arg_1,): Self::Args,
+                ) -> impl ::core::future::Future<Output = ::workflow::__private::Result<Self::Output>>
+                       + ::core::marker::Send {
+                    order(ctx, arg_0, arg_1)
+                }
+            }
+        };
+    };
+    assert_eq!(expanded(quote!(), item), expected.to_string());
+}
+
+#[test]
+fn without_extractors_the_arguments_are_the_empty_tuple() {
+    let code = expanded(
+        quote!(),
+        quote!(
+            async fn order(ctx: Context) -> workflow::Result<()> {
+                Ok(())
+            }
+        ),
+    );
+    assert!(
+        code.contains(
+            &quote!(
+                type Args = ();
+            )
+            .to_string()
+        ),
+        "{code}"
+    );
+    assert!(code.contains(&quote!((): Self::Args).to_string()), "{code}");
+    assert!(code.contains(&quote!({ order(ctx) }).to_string()), "{code}");
+}
+
+#[test]
+fn a_raw_name_is_called_by_its_plain_name() {
+    let code = expanded(
+        quote!(),
+        quote!(
+            async fn r#move(ctx: C) -> R {
+                Ok(())
+            }
+        ),
+    );
+    assert!(
+        code.contains(
+            &quote!(
+                struct r#move {}
+            )
+            .to_string()
+        ),
+        "{code}"
+    );
+    assert!(code.contains(&quote!(= "move").to_string()), "{code}");
+}
+
+#[test]
+fn cfgs_are_on_everything_and_other_attributes_only_on_the_function() {
+    let code = expanded(
+        quote!(),
+        quote! {
+            #[cfg(feature = "orders")]
+            #[tracing::instrument]
+            async fn order(ctx: C) -> R { Ok(()) }
+        },
+    );
+    assert_eq!(code.matches(&quote!(#[cfg(feature = "orders")]).to_string()).count(), 3, "{code}");
+    assert_eq!(code.matches("instrument").count(), 1, "{code}");
+}
+
+#[test]
+fn another_path_of_the_crate_replaces_the_usual_one_everywhere() {
+    let code = expanded(
+        quote!(crate = crate::reexport::durable),
+        quote!(
+            async fn order(ctx: C, a: A) -> R {
+                Ok(())
+            }
+        ),
+    );
+    assert!(!code.contains("workflow ::"), "{code}");
+    assert_eq!(code.matches(&quote!(crate::reexport::durable::__private).to_string()).count(), 5, "{code}");
+}
+
+#[test]
+fn a_half_typed_body_is_passed_on_as_it_is() {
+    let item = quote! {
+        async fn order(ctx: WorkflowContext<Order>) -> Result<()> {
+            let payload = ctx.
+            if let Some(order) = payload
+        }
+    };
+    let code = expanded(quote!(), item.clone());
+    assert!(code.starts_with(&item.to_string()), "{code}");
+    assert!(code.contains("impl :: workflow"), "{code}");
+    assert!(!code.contains("compile_error"), "{code}");
+}
+
+#[test]
+fn each_mistake_in_a_signature_is_told_once() {
+    let cases = [
+        (
+            quote!(
+                fn f(ctx: C) -> R {}
+            ),
+            "a workflow must be an `async fn`: write `async` here",
+        ),
+        (
+            quote!(
+                async fn f<T>(ctx: C<T>) -> R {}
+            ),
+            "a workflow cannot be generic: write one function for each type",
+        ),
+        (
+            quote!(
+                async fn f(ctx: C, a: impl Shop) -> R {}
+            ),
+            "a workflow cannot be generic: name the type",
+        ),
+        (
+            quote!(
+                async fn f(&self, ctx: C) -> R {}
+            ),
+            "a workflow must be a free function",
+        ),
+        (
+            quote!(
+                async fn f(&self) -> R {}
+            ),
+            "a workflow must be a free function",
+        ),
+        (
+            quote!(
+                async fn f() -> R {}
+            ),
+            "a workflow needs a first parameter of type `WorkflowContext<Payload>`",
+        ),
+        (
+            quote!(
+                async fn f(ctx: &WorkflowContext<Order>) -> R {}
+            ),
+            "taken by value: write `WorkflowContext<Order>`",
+        ),
+        (
+            quote!(
+                async fn f(ctx: &mut C) -> R {}
+            ),
+            "the context is taken by value: write `C`",
+        ),
+        (
+            quote!(
+                async fn f(ctx: C, db: &Db) -> R {}
+            ),
+            "extractors are taken by value: remove the `&`",
+        ),
+        (
+            quote!(
+                async fn f(ctx: C) {}
+            ),
+            "a workflow returns a `workflow::Result`: add `-> workflow::Result<()>`",
+        ),
+        (
+            quote!(
+                async unsafe fn f(ctx: C) -> R {}
+            ),
+            "a workflow cannot be `unsafe`",
+        ),
+        (
+            quote!(
+                async fn f(ctx: C, #[cfg(test)] a: A) -> R {}
+            ),
+            "a parameter of a workflow cannot have a `#[cfg]`",
+        ),
+        (
+            quote!(
+                struct Order;
+            ),
+            "`#[workflow]` goes on an `async fn`",
+        ),
+        (quote!(impl Order { async fn f() {} }), "`#[workflow]` goes on an `async fn`"),
+    ];
+    for (item, message) in cases {
+        let told = messages(quote!(), item.clone());
+        assert!(matches!(&*told, [one] if one.contains(message)), "{item}: {told:?}");
+    }
+}
+
+#[test]
+fn several_mistakes_are_told_at_once() {
+    let told = messages(
+        quote!(retries = 3),
+        quote!(
+            fn f<T>() {}
+        ),
+    );
+    let starts =
+        ["unknown option `retries`", "a workflow must be an `async fn`", "a workflow cannot be generic"];
+    assert_eq!(told.len(), 5, "{told:?}");
+    for (told, start) in told.iter().zip(starts) {
+        assert!(told.starts_with(start), "{told}");
+    }
+}
+
+#[test]
+fn mistakes_in_the_options_are_told() {
+    let item = quote!(
+        async fn f(ctx: C) -> R {
+            Ok(())
+        }
+    );
+    let cases = [
+        (quote!(name = "f"), "unknown option `name`: `#[workflow]` takes only `crate = path::to::workflow`"),
+        (quote!(crate = a, crate = b), "the option `crate` is given twice"),
+        (quote!(crate), "expected `=`"),
+        (quote!(crate = "workflow"), "expected identifier"),
+    ];
+    for (options, message) in cases {
+        let told = messages(options.clone(), item.clone());
+        assert!(matches!(&*told, [one] if one.contains(message)), "{options}: {told:?}");
+    }
+}
+
+#[test]
+fn a_function_with_a_mistake_is_kept_and_can_still_be_mounted() {
+    let item = quote!(
+        fn order(ctx: C) -> R {
+            Ok(())
+        }
+    );
+    let code = expanded(quote!(), item.clone());
+    assert!(code.starts_with(&item.to_string()), "{code}");
+    assert!(code.contains(&quote!(impl ::workflow::__private::Workflow for order).to_string()), "{code}");
+}
