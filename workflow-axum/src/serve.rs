@@ -1,0 +1,135 @@
+//! A workflow as an axum handler.
+
+use std::{fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::{FromRequestParts, OriginalUri, Request},
+    handler::Handler,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, Uri, header::HOST, request::Parts};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use workflow::{
+    Workflow, endpoint,
+    engine::{Delivery, EngineHandle},
+};
+
+/// The handler of a workflow. Mount it with `post`, as any handler:
+///
+/// ```
+/// use axum::{Router, extract::State, routing::post};
+/// use workflow::{WorkflowContext, workflow};
+/// use workflow_axum::serve;
+///
+/// #[workflow]
+/// async fn greet(ctx: WorkflowContext<String>, State(greeting): State<&'static str>) -> workflow::Result<String> {
+///     Ok(format!("{greeting}, {}!", ctx.request_payload()))
+/// }
+///
+/// let app: Router = Router::new().route("/greet", post(serve::<greet>())).with_state("Hello");
+/// ```
+///
+/// The workflow's parameters after the context are extractors for the router's state. An extractor that rejects answers the
+/// request itself; a delivery that is rejected counts as a failed attempt of the run.
+///
+/// A `POST` that does not come from an engine starts a run with its body as the payload, and is answered with the id of
+/// the run.
+pub fn serve<W: Workflow>() -> WorkflowHandler<W> {
+    WorkflowHandler(PhantomData)
+}
+
+/// A workflow as an axum [`Handler`]. Made by [`serve`].
+pub struct WorkflowHandler<W>(PhantomData<fn() -> W>);
+
+impl<W> Clone for WorkflowHandler<W> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<W> Copy for WorkflowHandler<W> {}
+
+impl<W: Workflow> fmt::Debug for WorkflowHandler<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WorkflowHandler({})", W::NAME)
+    }
+}
+
+/// Tells the implementation of [`Handler`] below from those of axum.
+#[derive(Debug)]
+#[doc(hidden)]
+pub enum ByWorkflow {}
+
+impl<W, S> Handler<ByWorkflow, S> for WorkflowHandler<W>
+where
+    W: Workflow,
+    W::Args: FromRequestParts<S>,
+    S: Send + Sync + 'static,
+{
+    type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+    fn call(self, request: Request, state: S) -> Self::Future {
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let args =
+                W::Args::from_request_parts(&mut parts, &state).await.map_err(IntoResponse::into_response);
+            let args = match args {
+                Ok(args) => args,
+                Err(rejection) => return rejection,
+            };
+            let answer = match read(body).await {
+                Ok(body) => endpoint::handle::<W>(translate(parts, body), args).await,
+                Err(answer) => answer,
+            };
+            answer.map(Body::from)
+        })
+    }
+}
+
+/// The whole body, as it came: signatures cover bytes. The limit is the core's, because a delivery carries the history of its
+/// run, for which the limits of frameworks are too low.
+async fn read(body: Body) -> Result<Bytes, http::Response<Bytes>> {
+    match Limited::new(body, endpoint::MAX_BODY_BYTES).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(endpoint::rejected(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            &format!("the request body is larger than {} bytes", endpoint::MAX_BODY_BYTES),
+        )),
+        Err(error) => Err(endpoint::rejected(
+            StatusCode::BAD_REQUEST,
+            &format!("the request body could not be read: {error}"),
+        )),
+    }
+}
+
+fn translate(mut parts: Parts, body: Bytes) -> endpoint::Request {
+    // A nested router sees a shortened URI.
+    let OriginalUri(uri) = parts.extensions.remove().unwrap_or(OriginalUri(parts.uri));
+    endpoint::Request {
+        url: url(&uri, &parts.headers),
+        body,
+        engine: parts.extensions.remove::<EngineHandle>(),
+        delivery: parts.extensions.remove::<Arc<Delivery>>(),
+        headers: parts.headers,
+    }
+}
+
+/// The URL that the caller used, as far as it can be known: the path alone where no host is named.
+fn url(uri: &Uri, headers: &HeaderMap) -> String {
+    if uri.authority().is_some() {
+        return uri.to_string();
+    }
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
+        return path.to_owned();
+    };
+    // Each proxy on the way adds an entry; the first is the one that the caller spoke to.
+    let scheme = headers
+        .get("x-forwarded-proto")
+        .and_then(|schemes| schemes.to_str().ok()?.split(',').next())
+        .filter(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
+        .map_or("http", |_| "https");
+    format!("{scheme}://{host}{path}")
+}
