@@ -1,17 +1,171 @@
 //! The client: starts, notifies, lists and cancels runs, in process or over HTTP.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), workflow::ClientError> {
+//! use std::time::Duration;
+//! use workflow::Client;
+//!
+//! let client = Client::new("http://127.0.0.1:8080", "token")?;
+//!
+//! let run = client
+//!     .trigger("https://shop.example/api/order", &serde_json::json!({ "id": 7 }))
+//!     .run_id("order-7")
+//!     .label("retail")
+//!     .delay(Duration::from_secs(60))
+//!     .await?;
+//! let told = client.notify("order-7-paid", &serde_json::json!({ "cents": 995 })).run_id(&run.workflow_run_id).await?;
+//! println!("{} was told: {told:?}", run.workflow_run_id);
+//! # Ok(())
+//! # }
+//! ```
 
+mod connection;
 mod http;
+pub(crate) mod message;
+pub(crate) mod request;
+mod requests;
+pub(crate) mod settings;
+mod tls;
 mod types;
 
 use std::sync::Arc;
 
-pub use self::types::*;
+use serde::Serialize;
+
+pub(crate) use self::{connection::Connection, http::deliver_notification};
+pub use self::{
+    http::HttpTransport,
+    requests::{NotifyRequest, TriggerRequest},
+    tls::http_client_builder,
+    types::*,
+};
 use crate::engine::BoxFuture;
 
-/// Talks to an engine.
+/// Where the hosted service listens, unless `QSTASH_URL` says otherwise.
+pub const HOSTED_URL: &str = "https://qstash.upstash.io";
+
+/// Talks to an engine: one in this process, a server, or the hosted service. Cheap to clone.
+///
+/// An embedded engine gives out its own client; [`Client::new`] and [`Client::from_env`] make one that talks HTTP.
 #[derive(Clone)]
 pub struct Client {
     transport: Arc<dyn Transport>,
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+impl Client {
+    /// A client of the engine at `url` (for example `http://127.0.0.1:8080`).
+    ///
+    /// # Errors
+    /// [`ClientError::Configuration`] if the URL or the token cannot be used.
+    pub fn new(url: &str, token: &str) -> Result<Self, ClientError> {
+        Ok(Self::with_transport(Arc::new(HttpTransport::new(url, token)?)))
+    }
+
+    /// A client as the environment describes it: `QSTASH_TOKEN`, and `QSTASH_URL` unless it is for the hosted service.
+    /// Where `UPSTASH_WORKFLOW_URL` is set, workflows may be named by their path alone.
+    ///
+    /// # Errors
+    /// [`ClientError::Configuration`] if `QSTASH_TOKEN` is missing or a value cannot be used.
+    pub fn from_env() -> Result<Self, ClientError> {
+        Ok(Self::with_transport(Arc::new(HttpTransport::from_env()?)))
+    }
+
+    /// A client that reaches its engine in this way.
+    pub fn with_transport(transport: Arc<dyn Transport>) -> Self {
+        Self { transport }
+    }
+
+    /// Starts a run of the workflow at `url` with `payload` as JSON. Await it, possibly after setting options.
+    ///
+    /// `url` is absolute or, on an embedded engine or where a base URL is known, a path of the app.
+    ///
+    /// # Errors
+    /// When awaited: [`ClientError::Encoding`] if the payload does not serialize, [`ClientError::Refused`] or
+    /// [`ClientError::Unreachable`] as the engine answers. After an error it is unknown whether the run was started only if
+    /// the engine could not be reached; with a [`run_id`](TriggerRequest::run_id) of your own, trying again is safe.
+    pub fn trigger<T: Serialize + ?Sized>(&self, url: impl Into<String>, payload: &T) -> TriggerRequest {
+        TriggerRequest::new(self.transport.clone(), url.into(), payload)
+    }
+
+    /// Starts several runs, all or none. The answers are in the order of the requests.
+    ///
+    /// # Errors
+    /// As for [`Client::trigger`].
+    pub async fn trigger_many(
+        &self,
+        requests: impl IntoIterator<Item = TriggerRequest>,
+    ) -> Result<Vec<Triggered>, ClientError> {
+        let triggers =
+            requests.into_iter().map(TriggerRequest::into_trigger).collect::<Result<Vec<_>, _>>()?;
+        if triggers.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.transport.trigger(triggers).await
+    }
+
+    /// Notifies all runs that wait for `event_id`, with `data` as JSON. Await it, possibly after naming one run with
+    /// [`run_id`](NotifyRequest::run_id): then that run gets it even if it begins to wait later.
+    ///
+    /// # Errors
+    /// When awaited: [`ClientError::Encoding`] if the data does not serialize; [`ClientError::Refused`] as the engine
+    /// answers, with status 404 if the named run does not exist or has ended; [`ClientError::Unreachable`].
+    pub fn notify<T: Serialize + ?Sized>(&self, event_id: impl Into<String>, data: &T) -> NotifyRequest {
+        NotifyRequest::new(self.transport.clone(), event_id.into(), data)
+    }
+
+    /// The runs that wait for `event_id`, longest waiting first.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] or [`ClientError::Unreachable`] as the engine answers.
+    pub async fn get_waiters(&self, event_id: &str) -> Result<Vec<Waiter>, ClientError> {
+        self.transport.waiters(event_id).await
+    }
+
+    /// Cancels all runs that `filter` selects, and says how many. Runs that have ended do not count.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with status 400 if the filter selects by nothing (see [`Client::cancel_all`]), otherwise as
+    /// the engine answers; [`ClientError::Unreachable`].
+    pub async fn cancel(&self, filter: RunFilter) -> Result<u64, ClientError> {
+        if filter == (RunFilter { exact_url: filter.exact_url, ..RunFilter::default() }) {
+            return Err(ClientError::Refused {
+                status: 400,
+                message: "the filter selects by nothing; set a field of it, or use `cancel_all`".to_owned(),
+            });
+        }
+        self.transport.cancel(filter).await
+    }
+
+    /// Cancels one run, and says whether there was an active one of that id.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] or [`ClientError::Unreachable`] as the engine answers.
+    pub async fn cancel_run(&self, run_id: impl Into<String>) -> Result<bool, ClientError> {
+        let filter = RunFilter { run_ids: vec![run_id.into()], ..RunFilter::default() };
+        Ok(self.transport.cancel(filter).await? > 0)
+    }
+
+    /// Cancels every run of the engine, and says how many.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] or [`ClientError::Unreachable`] as the engine answers.
+    pub async fn cancel_all(&self) -> Result<u64, ClientError> {
+        self.transport.cancel(RunFilter::default()).await
+    }
+
+    /// A page of runs with their steps, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] or [`ClientError::Unreachable`] as the engine answers.
+    pub async fn logs(&self, query: LogQuery) -> Result<LogPage, ClientError> {
+        self.transport.logs(query).await
+    }
 }
 
 /// How a client reaches its engine.
@@ -51,4 +205,7 @@ pub enum ClientError {
     /// A value could not be turned into JSON, or an answer not read.
     #[error("{0}")]
     Encoding(String),
+    /// The client was set up with values that cannot work.
+    #[error("{0}")]
+    Configuration(String),
 }

@@ -175,6 +175,18 @@ pub enum RunState {
     RunCanceled,
 }
 
+impl RunState {
+    /// The state as the API writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RunStarted => "RUN_STARTED",
+            Self::RunSuccess => "RUN_SUCCESS",
+            Self::RunFailed => "RUN_FAILED",
+            Self::RunCanceled => "RUN_CANCELED",
+        }
+    }
+}
+
 /// A run and its steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

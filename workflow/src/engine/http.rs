@@ -1,1 +1,170 @@
-//! An engine over HTTP.
+//! An engine over HTTP: a server of ours, or the hosted service. Both speak the Upstash Workflow protocol.
+//!
+//! The engine delivers a run's history to the workflow's URL; the endpoint executes at most one new step, submits what
+//! happened as a message, and ends. The engine then calls again with the longer history.
+
+mod reporter;
+
+use std::sync::Arc;
+
+use ::http::{HeaderMap, header::CONTENT_TYPE};
+use bytes::Bytes;
+
+use super::{Reporter, RunInfo};
+use crate::{
+    Client, ClientError,
+    client::{Connection, HttpTransport, Trigger, Triggered, message::FailureCallback, settings},
+    protocol::{
+        headers::{self, LABEL, is_passed_on},
+        signature::{self, SignatureError},
+    },
+};
+
+/// An engine over HTTP. Cheap to clone.
+#[derive(Clone)]
+pub struct HttpEngine {
+    connection: Connection,
+    base_url: Option<String>,
+    keys: Option<Arc<SigningKeys>>,
+}
+
+struct SigningKeys {
+    current: String,
+    next: String,
+}
+
+/// The run that a delivery over HTTP belongs to.
+#[derive(Clone, Debug, Default)]
+pub struct HttpRun {
+    /// The run. Its `url` is absolute: where the engine delivers to.
+    pub info: RunInfo,
+    /// How deep the run is nested in invocations of other runs (`Upstash-Workflow-Invoke-Count`).
+    pub invoke_count: u32,
+    /// Failed attempts of this delivery so far (`Upstash-Retried`).
+    pub retried: u32,
+}
+
+impl HttpEngine {
+    /// The engine at `url`, which does not sign its deliveries.
+    ///
+    /// # Errors
+    /// [`ClientError::Configuration`] if the URL or the token cannot be used.
+    pub fn new(url: &str, token: &str) -> Result<Self, ClientError> {
+        Ok(Self { connection: Connection::new(url, token)?, base_url: None, keys: None })
+    }
+
+    /// Accepts only deliveries that are signed with one of these keys.
+    pub fn signing_keys(mut self, current: impl Into<String>, next: impl Into<String>) -> Self {
+        self.keys = Some(Arc::new(SigningKeys { current: current.into(), next: next.into() }));
+        self
+    }
+
+    /// Where the engine reaches this app, if that is not the address that requests come in with.
+    ///
+    /// # Errors
+    /// [`ClientError::Configuration`] if it is not an absolute URL.
+    pub fn base_url(mut self, url: &str) -> Result<Self, ClientError> {
+        self.base_url = Some(settings::base_url(url, "the app's base URL")?);
+        Ok(self)
+    }
+
+    /// The engine that the environment describes, if it names one: `QSTASH_TOKEN` and `QSTASH_URL`,
+    /// `QSTASH_CURRENT_SIGNING_KEY` and `QSTASH_NEXT_SIGNING_KEY`, and `UPSTASH_WORKFLOW_URL` as
+    /// [base URL](Self::base_url).
+    ///
+    /// # Errors
+    /// [`ClientError::Configuration`] if a value cannot be used or its companion is missing.
+    pub fn from_env() -> Result<Option<Self>, ClientError> {
+        let Some(connection) = Connection::from_env()? else { return Ok(None) };
+        let mut engine = Self { connection, base_url: None, keys: None };
+        if let Some(url) = settings::env("UPSTASH_WORKFLOW_URL")? {
+            engine = engine.base_url(&url)?;
+        }
+        match (settings::env("QSTASH_CURRENT_SIGNING_KEY")?, settings::env("QSTASH_NEXT_SIGNING_KEY")?) {
+            (None, None) => Ok(Some(engine)),
+            (Some(current), Some(next)) => Ok(Some(engine.signing_keys(current, next))),
+            _ => Err(ClientError::Configuration(
+                "only one of QSTASH_CURRENT_SIGNING_KEY and QSTASH_NEXT_SIGNING_KEY is set; set both to verify \
+                 deliveries, or none"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// A client of this engine.
+    pub fn client(&self) -> Client {
+        Client::with_transport(Arc::new(self.transport()))
+    }
+
+    /// Checks that a request comes from this engine. Everything is accepted while no signing keys are set.
+    ///
+    /// # Errors
+    /// Why the request is not accepted.
+    pub fn verify(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), SignatureError> {
+        let Some(keys) = &self.keys else { return Ok(()) };
+        let jwt = headers.get(headers::SIGNATURE).ok_or(SignatureError::Missing)?;
+        let jwt = jwt.to_str().map_err(|_| SignatureError::Malformed("it is not text".to_owned()))?;
+        signature::verify(&keys.current, &keys.next, jwt, body, settings::now_ms())
+    }
+
+    /// The absolute URL under which the engine reaches the workflow that got a request for `request_url`: under the base URL
+    /// if there is one.
+    ///
+    /// # Errors
+    /// [`ClientError::Configuration`] if there is none and `request_url` is only a path.
+    pub fn workflow_url(&self, request_url: &str) -> Result<String, ClientError> {
+        settings::absolute_url(self.base_url.as_deref(), request_url)
+    }
+
+    /// Takes the reports of one delivery to the engine.
+    pub fn reporter(&self, run: HttpRun) -> Arc<dyn Reporter> {
+        Arc::new(reporter::HttpReporter::new(self.connection.clone(), run))
+    }
+
+    /// Starts a run of the workflow at the absolute `url` for a request that came to it directly: with that request's body,
+    /// content type, label and own headers.
+    ///
+    /// # Errors
+    /// As for [`Client::trigger`].
+    pub async fn trigger_first(
+        &self,
+        url: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Triggered, ClientError> {
+        let text = |name| headers.get(name).and_then(|value: &::http::HeaderValue| value.to_str().ok());
+        let labels =
+            text(LABEL).unwrap_or_default().split(',').map(str::trim).filter(|label| !label.is_empty());
+        let own = headers.iter().filter(|(name, _)| is_passed_on(name.as_str()) && *name != LABEL);
+        let trigger = Trigger {
+            url: url.to_owned(),
+            body,
+            content_type: text(CONTENT_TYPE.as_str()).map(str::to_owned),
+            headers: own
+                .map(|(name, value)| {
+                    (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+                })
+                .collect(),
+            labels: labels.map(str::to_owned).collect(),
+            ..Trigger::default()
+        };
+        let triggered = self.transport().start(vec![trigger], FailureCallback::None).await?;
+        triggered.into_iter().next().ok_or_else(|| {
+            ClientError::Encoding("the engine accepted the trigger but named no run".to_owned())
+        })
+    }
+
+    fn transport(&self) -> HttpTransport {
+        HttpTransport::of(self.connection.clone(), self.base_url.clone())
+    }
+}
+
+impl std::fmt::Debug for HttpEngine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpEngine")
+            .field("url", &self.connection.url())
+            .field("base_url", &self.base_url)
+            .field("verifies", &self.keys.is_some())
+            .finish_non_exhaustive()
+    }
+}

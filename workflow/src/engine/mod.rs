@@ -14,7 +14,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-pub use self::http::HttpEngine;
+pub use self::http::{HttpEngine, HttpRun};
 use crate::{Client, protocol::Step};
 
 /// A boxed future, the currency of the object-safe traits of this module.

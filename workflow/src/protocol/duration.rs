@@ -114,7 +114,13 @@ mod tests {
 
     #[test]
     fn absurd_lengths_are_refused_without_overflow() {
-        for text in ["18446744073709551615s", "18446744073709551615y", "1001y", "99999999999999999999999s", "999999999.9y"] {
+        for text in [
+            "18446744073709551615s",
+            "18446744073709551615y",
+            "1001y",
+            "99999999999999999999999s",
+            "999999999.9y",
+        ] {
             assert!(parse_duration(text).is_err(), "{text}");
         }
         assert_eq!(parse_duration("1000y").unwrap(), MAX_DURATION);

@@ -175,12 +175,18 @@ mod tests {
 
     #[test]
     fn the_users_headers_are_told_from_those_of_platforms_and_of_the_protocol() {
-        for name in ["authorization", "X-User", "content-type", "Upstash-Label", "upstash-message-id", "host"] {
+        for name in ["authorization", "X-User", "content-type", "Upstash-Label", "upstash-message-id", "host"]
+        {
             assert!(is_users(name), "{name}");
         }
-        for name in
-            ["Upstash-Workflow-RunId", "x-vercel-id", "X-Forwarded-For", "CF-Ray", "upstash-region", "cdn-loop"]
-        {
+        for name in [
+            "Upstash-Workflow-RunId",
+            "x-vercel-id",
+            "X-Forwarded-For",
+            "CF-Ray",
+            "upstash-region",
+            "cdn-loop",
+        ] {
             assert!(!is_users(name), "{name}");
         }
     }

@@ -26,7 +26,9 @@ const LEEWAY: i64 = 10;
 #[non_exhaustive]
 pub enum SignatureError {
     /// There is no `Upstash-Signature` header.
-    #[error("the request has no `Upstash-Signature` header; only the engine may call this endpoint while signing keys are set")]
+    #[error(
+        "the request has no `Upstash-Signature` header; only the engine may call this endpoint while signing keys are set"
+    )]
     Missing,
     /// The token is no JWT, or lacks a claim.
     #[error("the signature is malformed: {0}")]
@@ -44,7 +46,9 @@ pub enum SignatureError {
     #[error("the signature is not valid at this time; compare the clocks of the engine and of this machine")]
     WrongTime,
     /// The body is not the one that was signed.
-    #[error("the body differs from the one that was signed; something between the engine and this endpoint changed it")]
+    #[error(
+        "the body differs from the one that was signed; something between the engine and this endpoint changed it"
+    )]
     WrongBody,
     /// The token could not be made.
     #[error("the delivery could not be signed: {0}")]

@@ -76,7 +76,10 @@ fn a_signature_made_here_has_the_recorded_shape() {
     let jwt = sign(CURRENT, "http://app.test/run", b"{}", NOW).unwrap();
     let header = jwt.split('.').next().unwrap();
     let header = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap();
-    assert_eq!(serde_json::from_str::<serde_json::Value>(&header).unwrap(), json!({"alg": "HS256", "typ": "JWT"}));
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&header).unwrap(),
+        json!({"alg": "HS256", "typ": "JWT"})
+    );
 
     let claims = claims_of(&jwt);
     let names: Vec<_> = claims.as_object().unwrap().keys().map(String::as_str).collect();

@@ -1,0 +1,184 @@
+//! Messages as `POST /v2/batch` takes them: a destination, headers and a body.
+
+use std::collections::BTreeMap;
+
+use ::http::{HeaderMap, HeaderName, HeaderValue};
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{ClientError, Trigger};
+use crate::protocol::{
+    duration::format_duration,
+    headers::{self, FAILURE_CALLBACK_FORWARD_PREFIX, FEATURES, FORWARD_PREFIX, PROTOCOL_VERSION},
+};
+
+/// Headers of a message by lower-case name.
+pub(crate) type MessageHeaders = BTreeMap<String, String>;
+
+/// One message. Its body is text, since it travels inside JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct Message {
+    pub(crate) destination: String,
+    pub(crate) headers: MessageHeaders,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) body: Option<String>,
+}
+
+/// A message that starts a run.
+pub(crate) struct Init {
+    pub(crate) url: String,
+    pub(crate) headers: MessageHeaders,
+    pub(crate) body: Bytes,
+}
+
+/// Whether the workflow is told when its run has failed. A client asks for that; an endpoint that starts a run because it was
+/// called directly does not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureCallback {
+    ToWorkflow,
+    None,
+}
+
+impl Init {
+    /// The message for a trigger of the workflow at the absolute `url`.
+    pub(crate) fn new(
+        trigger: Trigger,
+        url: String,
+        run_id: &str,
+        failure: FailureCallback,
+    ) -> Result<Self, ClientError> {
+        check_labels(&trigger.labels)?;
+        let mut headers = run_headers(run_id, &url, true);
+        set(&mut headers, headers::METHOD, "POST");
+        set(&mut headers, "content-type", trigger.content_type.as_deref().unwrap_or("application/json"));
+        if let Some(retries) = trigger.retries {
+            set(&mut headers, headers::RETRIES, retries);
+        }
+        if let Some(expression) = &trigger.retry_delay {
+            set(&mut headers, headers::RETRY_DELAY, expression);
+        }
+        if let Some(delay) = trigger.delay {
+            set(&mut headers, headers::DELAY, format_duration(delay));
+        }
+        if let Some(not_before) = trigger.not_before {
+            set(&mut headers, headers::NOT_BEFORE, not_before);
+        }
+
+        let mut forwarded = forwarded_headers(&trigger.headers)?;
+        if !trigger.labels.is_empty() {
+            let labels = trigger.labels.join(",");
+            set(&mut headers, headers::LABEL, &labels);
+            set(&mut forwarded, headers::LABEL, &labels);
+        }
+        if failure == FailureCallback::ToWorkflow {
+            set_failure_callback(&mut headers, &url, run_id, &forwarded);
+        }
+        for (name, value) in forwarded {
+            headers.insert(format!("{FORWARD_PREFIX}{name}"), value);
+        }
+        Ok(Self { url, headers, body: trigger.body })
+    }
+
+    /// The message as an entry of a batch; the other way round if its body is no text.
+    pub(crate) fn into_message(self) -> Result<Message, Self> {
+        match String::from_utf8(self.body.to_vec()) {
+            Ok(body) => Ok(Message {
+                destination: self.url,
+                headers: self.headers,
+                body: Some(body).filter(|body| !body.is_empty()),
+            }),
+            Err(_) => Err(self),
+        }
+    }
+
+    /// The headers as those of an HTTP request, for a message that is published on its own.
+    pub(crate) fn header_map(&self) -> Result<HeaderMap, ClientError> {
+        self.headers.iter().map(|(name, value)| header(name, value)).collect()
+    }
+}
+
+/// What every message of a run carries.
+pub(crate) fn run_headers(run_id: &str, url: &str, init: bool) -> MessageHeaders {
+    let mut headers = MessageHeaders::new();
+    set(&mut headers, headers::WORKFLOW_INIT, init);
+    set(&mut headers, headers::WORKFLOW_RUN_ID, run_id);
+    set(&mut headers, headers::WORKFLOW_URL, url);
+    set(&mut headers, headers::WORKFLOW_SDK_VERSION, PROTOCOL_VERSION);
+    set(&mut headers, headers::FEATURE_SET, FEATURES);
+    set(&mut headers, &format!("{FORWARD_PREFIX}{}", headers::WORKFLOW_SDK_VERSION), PROTOCOL_VERSION);
+    headers
+}
+
+/// Sets a header.
+pub(crate) fn set(headers: &mut MessageHeaders, name: &str, value: impl ToString) {
+    headers.insert(name.to_owned(), value.to_string());
+}
+
+/// A name and a value as HTTP has them.
+pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), ClientError> {
+    let bad = |what| refused(format!("the header `{name}` has {what} that HTTP does not allow"));
+    let name = HeaderName::try_from(name).map_err(|_| bad("a name"))?;
+    let value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| bad("a value"))?;
+    Ok((name, value))
+}
+
+/// The user's headers by lower-case name; values of one name are joined, as HTTP does.
+fn forwarded_headers(given: &[(String, String)]) -> Result<MessageHeaders, ClientError> {
+    let mut forwarded = MessageHeaders::new();
+    for (name, value) in given {
+        let (name, _) = header(name, value)?;
+        forwarded
+            .entry(name.as_str().to_owned())
+            .and_modify(|values| {
+                values.push_str(", ");
+                values.push_str(value);
+            })
+            .or_insert_with(|| value.clone());
+    }
+    Ok(forwarded)
+}
+
+fn set_failure_callback(headers: &mut MessageHeaders, url: &str, run_id: &str, forwarded: &MessageHeaders) {
+    let of_the_run = [headers::RETRIES, headers::RETRY_DELAY];
+    let copied: Vec<_> = of_the_run
+        .into_iter()
+        .filter_map(|name| Some((name.strip_prefix("upstash-")?, headers.get(name)?.clone())))
+        .collect();
+    for (name, value) in copied {
+        headers.insert(format!("{}-{name}", headers::FAILURE_CALLBACK), value);
+    }
+    set(headers, headers::FAILURE_CALLBACK, url);
+    for (name, value) in [
+        ("feature-set", FEATURES),
+        ("workflow-calltype", "failureCall"),
+        ("workflow-init", "false"),
+        ("workflow-runid", run_id),
+        ("workflow-url", url),
+    ] {
+        headers.insert(format!("{}-{name}", headers::FAILURE_CALLBACK), value.to_owned());
+    }
+    for name in [headers::WORKFLOW_IS_FAILURE, headers::WORKFLOW_FAILURE_CALLBACK] {
+        headers.insert(format!("{FAILURE_CALLBACK_FORWARD_PREFIX}{name}"), "true".to_owned());
+    }
+    for (name, value) in forwarded {
+        headers.insert(format!("{FAILURE_CALLBACK_FORWARD_PREFIX}{name}"), value.clone());
+    }
+}
+
+/// Labels are joined by commas and travel in a header, so that not every text can be one.
+fn check_labels(labels: &[String]) -> Result<(), ClientError> {
+    let fits = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    };
+    match labels.iter().find(|label| !fits(label)) {
+        None => Ok(()),
+        Some(label) => {
+            Err(refused(format!("the label `{label}` is not made of letters, digits, `.`, `_` and `-` only")))
+        }
+    }
+}
+
+fn refused(message: String) -> ClientError {
+    ClientError::Refused { status: 400, message }
+}

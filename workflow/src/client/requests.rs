@@ -1,0 +1,168 @@
+//! Requests as they are put together: `client.trigger(..).run_id(..).label(..).await`.
+
+use std::{future::IntoFuture, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::{ClientError, Notification, Notified, Transport, Trigger, Triggered};
+use crate::engine::BoxFuture;
+
+/// A run about to be started; made by [`Client::trigger`](super::Client::trigger).
+///
+/// It does nothing until it is awaited, or given to [`Client::trigger_many`](super::Client::trigger_many).
+#[must_use = "a trigger does nothing until it is awaited"]
+pub struct TriggerRequest {
+    transport: Arc<dyn Transport>,
+    trigger: Trigger,
+    encoded: Result<(), ClientError>,
+}
+
+impl TriggerRequest {
+    pub(super) fn new<T: Serialize + ?Sized>(
+        transport: Arc<dyn Transport>,
+        url: String,
+        payload: &T,
+    ) -> Self {
+        let (body, encoded) = encode(payload, "the payload");
+        Self { transport, trigger: Trigger { url, body, ..Trigger::default() }, encoded }
+    }
+
+    /// Sends these bytes instead of JSON. The endpoint gets them as they are.
+    pub fn raw(mut self, body: impl Into<Bytes>, content_type: impl Into<String>) -> Self {
+        self.trigger.body = body.into();
+        self.trigger.content_type = Some(content_type.into());
+        self.encoded = Ok(());
+        self
+    }
+
+    /// Chooses the run's id; `wfr_` is put before it. While a run of that id is active, a second trigger starts nothing and
+    /// is answered with [`deduplicated`](Triggered::deduplicated).
+    pub fn run_id(mut self, id: impl Into<String>) -> Self {
+        self.trigger.run_id = Some(id.into());
+        self
+    }
+
+    /// Starts the run this much later.
+    pub fn delay(mut self, delay: Duration) -> Self {
+        self.trigger.delay = Some(delay);
+        self
+    }
+
+    /// Starts the run at this time, in unix seconds. Wins over [`delay`](Self::delay).
+    pub fn not_before(mut self, unix_seconds: i64) -> Self {
+        self.trigger.not_before = Some(unix_seconds);
+        self
+    }
+
+    /// Adds a label, to find the run by: letters, digits, `.`, `_` and `-`.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.trigger.labels.push(label.into());
+        self
+    }
+
+    /// Adds a header that every request of the run to the endpoint carries.
+    pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.trigger.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// How often a failed step is retried before the run fails (3 by default).
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.trigger.retries = Some(retries);
+        self
+    }
+
+    /// Delay before a retry in milliseconds, as an expression over `retried`, which is 0 before the first retry: for example
+    /// `pow(2, retried) * 1000`.
+    pub fn retry_delay(mut self, expression: impl Into<String>) -> Self {
+        self.trigger.retry_delay = Some(expression.into());
+        self
+    }
+
+    pub(super) fn into_trigger(self) -> Result<Trigger, ClientError> {
+        self.encoded.map(|()| self.trigger)
+    }
+
+    async fn send(self) -> Result<Triggered, ClientError> {
+        let transport = self.transport.clone();
+        let triggered = transport.trigger(vec![self.into_trigger()?]).await?;
+        triggered.into_iter().next().ok_or_else(|| {
+            ClientError::Encoding("the engine accepted the trigger but named no run in its answer".to_owned())
+        })
+    }
+}
+
+impl IntoFuture for TriggerRequest {
+    type Output = Result<Triggered, ClientError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+/// A notification about to be sent; made by [`Client::notify`](super::Client::notify).
+#[must_use = "a notification does nothing until it is awaited"]
+pub struct NotifyRequest {
+    transport: Arc<dyn Transport>,
+    notification: Notification,
+    encoded: Result<(), ClientError>,
+}
+
+impl NotifyRequest {
+    pub(super) fn new<T: Serialize + ?Sized>(
+        transport: Arc<dyn Transport>,
+        event_id: String,
+        data: &T,
+    ) -> Self {
+        let (data, encoded) = encode(data, "the event's data");
+        let notification = Notification { event_id, data, ..Notification::default() };
+        Self { transport, notification, encoded }
+    }
+
+    /// Notifies this run only. If it does not wait for the event yet, the notification is kept until it does or ends.
+    pub fn run_id(mut self, run_id: impl Into<String>) -> Self {
+        self.notification.run_id = Some(run_id.into());
+        self
+    }
+
+    /// Sends this text or these bytes instead of JSON; none at all if empty.
+    pub fn raw(mut self, data: impl Into<Bytes>) -> Self {
+        self.notification.data = data.into();
+        self.encoded = Ok(());
+        self
+    }
+
+    /// Makes the notification safe to repeat: a second one with the same id is not delivered again.
+    pub fn deduplication_id(mut self, id: impl Into<String>) -> Self {
+        self.notification.deduplication_id = Some(id.into());
+        self
+    }
+
+    async fn send(self) -> Result<Vec<Notified>, ClientError> {
+        self.encoded?;
+        self.transport.notify(self.notification).await
+    }
+}
+
+impl IntoFuture for NotifyRequest {
+    type Output = Result<Vec<Notified>, ClientError>;
+    type IntoFuture = BoxFuture<'static, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+/// The JSON of a value; an error is kept until the request is awaited.
+fn encode<T: Serialize + ?Sized>(value: &T, what: &str) -> (Bytes, Result<(), ClientError>) {
+    match serde_json::to_vec(value) {
+        Ok(json) => (json.into(), Ok(())),
+        Err(error) => {
+            let message =
+                format!("{what} (`{}`) cannot be written as JSON: {error}", std::any::type_name::<T>());
+            (Bytes::new(), Err(ClientError::Encoding(message)))
+        }
+    }
+}
