@@ -1,0 +1,74 @@
+//! Ends of runs: every one is a fence. Nothing that comes later changes an ended run, and its deliveries, waiters and stored
+//! notifications go with it.
+
+use workflow::client::{RunFilter, RunState};
+
+use super::Transaction;
+use crate::{
+    error::EngineError,
+    store::{Run, RunEnd, StoreError},
+    writer::Command,
+};
+
+/// Cancels the active runs that match, at most `limit`.
+pub struct Cancel {
+    /// Which.
+    pub filter: RunFilter,
+    /// At most this many.
+    pub limit: u32,
+}
+
+impl Command for Cancel {
+    /// How many runs were cancelled.
+    type Reply = u64;
+
+    fn apply(self, tx: &mut Transaction<'_>) -> Result<u64, EngineError> {
+        let runs = tx.store.select_active(&self.filter, self.limit)?;
+        for run in &runs {
+            let end = RunEnd { state: RunState::RunCanceled, at: tx.now, output: None };
+            tx.store.end_run(*run, &end)?;
+            tx.outbox.ended.push(*run);
+        }
+        Ok(runs.len() as u64)
+    }
+}
+
+/// Ends one run over HTTP: the endpoint has returned, or cancels it (protocol, section B.6).
+pub struct EndRun {
+    /// The run's id.
+    pub run_id: String,
+    /// Cancel it; else it has returned.
+    pub cancel: bool,
+    /// What it returned, as JSON.
+    pub output: Option<String>,
+}
+
+impl Command for EndRun {
+    type Reply = ();
+
+    fn apply(self, tx: &mut Transaction<'_>) -> Result<(), EngineError> {
+        let unknown = || EngineError::NotFound(format!("there is no run `{}`", self.run_id));
+        let run = tx.store.run_by_id(&self.run_id)?.ok_or_else(unknown)?;
+        if !run.is_active() {
+            // A repeated success is answered as if it were the first, so that an endpoint may send it again.
+            return if self.cancel {
+                Err(EngineError::NotFound(format!("the run `{}` has ended already", self.run_id)))
+            } else {
+                Ok(())
+            };
+        }
+        let state = if self.cancel { RunState::RunCanceled } else { RunState::RunSuccess };
+        tx.store.end_run(run.key, &RunEnd { state, at: tx.now, output: self.output })?;
+        tx.outbox.ended.push(run.key);
+        Ok(())
+    }
+}
+
+/// Fails a run: it goes to the dead letter queue with its reason.
+pub fn fail_run(tx: &mut Transaction<'_>, run: &Run, reason: &str) -> Result<(), StoreError> {
+    let end = RunEnd { state: RunState::RunFailed, at: tx.now, output: None };
+    tx.store.end_run(run.key, &end)?;
+    tx.store.insert_dead_letter(run.key, tx.now, reason)?;
+    tracing::warn!(run = run.id, url = run.url, reason, "run failed");
+    Ok(())
+}

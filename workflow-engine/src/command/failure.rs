@@ -1,0 +1,151 @@
+//! Failed attempts: tried again after a while, and when the last one has failed the run fails and can be seen with its reason.
+
+use workflow::{
+    client::StepError,
+    engine::{Failure, Retry},
+    protocol::Step,
+};
+
+use super::{Transaction, end::fail_run, step::record};
+use crate::{
+    error::EngineError,
+    retry,
+    store::{Attempts, Run, RunKey, StoreError},
+    writer::Command,
+};
+
+/// An attempt of a run of this process has failed, in a step or between steps.
+pub struct AttemptFailed {
+    /// The run.
+    pub run: RunKey,
+    /// What happened.
+    pub failure: Failure,
+}
+
+/// What follows from a failed attempt.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Another one is due at this time (milliseconds since the Unix epoch).
+    RetryAt(i64),
+    /// It was the last one; the failure is recorded as the step's result, and the run goes on.
+    Recorded(Box<Step>),
+    /// The run has ended.
+    Ended,
+}
+
+impl Command for AttemptFailed {
+    type Reply = Verdict;
+
+    fn apply(self, tx: &mut Transaction<'_>) -> Result<Verdict, EngineError> {
+        let Some(run) = tx.store.run(self.run)?.filter(Run::is_active) else { return Ok(Verdict::Ended) };
+        let Failure { step_id, step_name, message, retry, max_retries, record: recording, park } =
+            self.failure;
+        let before = tx.store.attempts(run.key)?.into_iter().find(|attempts| attempts.step_id == step_id);
+        let count = before.as_ref().map_or(0, |attempts| attempts.count).saturating_add(1);
+        let error = StepError { error: message.clone(), time: tx.now, ..StepError::default() };
+        let errors = with_error(before.map(|attempts| attempts.errors).as_deref(), error)?;
+        let next = next_attempt(&run, count, max_retries, retry).map(|delay| tx.now.saturating_add(delay));
+        let due = next.unwrap_or(i64::MAX);
+        tx.store
+            .set_attempts(run.key, &Attempts { step_id, count, due, errors, step_name: step_name.clone() })?;
+        match (next, recording) {
+            (Some(due), _) => {
+                if park {
+                    tx.reschedule(run.key, due)?;
+                }
+                Ok(Verdict::RetryAt(due))
+            }
+            (None, Some(step)) => {
+                tx.store.clear_attempts(run.key, step_id)?;
+                Ok(Verdict::Recorded(Box::new(record(tx, run.key, step)?)))
+            }
+            (None, None) => {
+                let reason = match step_name {
+                    Some(name) => format!("step `{name}` failed after {}: {message}", attempts(count)),
+                    None => format!("failed after {}: {message}", attempts(count)),
+                };
+                fail_run(tx, &run, &reason)?;
+                Ok(Verdict::Ended)
+            }
+        }
+    }
+}
+
+/// A delivery has failed as a whole: the endpoint answered with an error, or not at all.
+pub struct DeliveryFailed {
+    /// The delivery.
+    pub id: i64,
+    /// The run.
+    pub run: RunKey,
+    /// What the endpoint answered.
+    pub error: StepError,
+    /// Whether and when to try again.
+    pub retry: Retry,
+}
+
+impl Command for DeliveryFailed {
+    type Reply = ();
+
+    fn apply(self, tx: &mut Transaction<'_>) -> Result<(), EngineError> {
+        // A run that has ended during the delivery: the answer counts for nothing.
+        let Some(run) = tx.store.run(self.run)?.filter(Run::is_active) else { return Ok(()) };
+        let Some(mut delivery) = tx.store.delivery(self.id)? else { return Ok(()) };
+        let reason = self.error.error.clone();
+        delivery.attempt = delivery.attempt.saturating_add(1);
+        delivery.errors = Some(with_error(delivery.errors.as_deref(), self.error)?);
+        match next_attempt(&run, delivery.attempt, None, self.retry) {
+            Some(delay) => {
+                // A new id, since the old one may still be held by whoever made the delivery.
+                tx.store.remove_delivery(delivery.id)?;
+                delivery.id = tx.ids.next_delivery();
+                delivery.due = tx.now.saturating_add(delay);
+                tx.store.insert_delivery(&delivery)?;
+                if delivery.due <= tx.now {
+                    tx.outbox.due.push(delivery.into());
+                } else {
+                    tx.note_due(delivery.due);
+                }
+            }
+            None => {
+                let failed = Attempts {
+                    step_id: 0,
+                    count: delivery.attempt,
+                    due: i64::MAX,
+                    errors: delivery.errors.unwrap_or_default(),
+                    step_name: None,
+                };
+                tx.store.set_attempts(run.key, &failed)?;
+                let reason = format!("delivery failed after {}: {reason}", attempts(delivery.attempt));
+                fail_run(tx, &run, &reason)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// After how many milliseconds attempt number `failed` is repeated, if at all.
+fn next_attempt(run: &Run, failed: u32, max_retries: Option<u32>, retry: Retry) -> Option<i64> {
+    if failed > max_retries.unwrap_or(run.config.max_retries()) {
+        return None;
+    }
+    let delay = match retry {
+        Retry::Never => return None,
+        Retry::After(delay) => delay,
+        Retry::Backoff => retry::delay(run.config.retry_delay.as_deref(), failed),
+    };
+    Some(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Adds an error to a list of them kept as JSON. The list keeps the last ones.
+fn with_error(errors: Option<&str>, error: StepError) -> Result<String, StoreError> {
+    const KEPT: usize = 20;
+    let mut errors: Vec<StepError> = errors.map(serde_json::from_str).transpose()?.unwrap_or_default();
+    errors.push(error);
+    let surplus = errors.len().saturating_sub(KEPT);
+    errors.drain(..surplus);
+    Ok(serde_json::to_string(&errors)?)
+}
+
+fn attempts(count: u32) -> String {
+    if count == 1 { "1 attempt".to_owned() } else { format!("{count} attempts") }
+}

@@ -1,0 +1,120 @@
+//! What endpoints and clients submit over HTTP: messages that start a run or add to its history (protocol, sections A.10, B.1 to
+//! B.3). De-duplication is by identity: the first entry of an identity wins, a repetition changes nothing.
+
+use workflow::protocol::Step;
+
+use super::{
+    Transaction,
+    trigger::{StartRun, start},
+};
+use crate::{
+    error::EngineError,
+    store::{Appended, Identity, message_id},
+    writer::Command,
+};
+
+/// A message, understood.
+pub enum Submission {
+    /// Starts a run.
+    Start(Box<StartRun>),
+    /// Adds an entry to the history of a run, which is delivered when it is due.
+    Step {
+        /// The run's id.
+        run_id: String,
+        /// The step.
+        step: Box<Step>,
+        /// Its body as it was sent.
+        body: bytes::Bytes,
+        /// Deliver this much later, in milliseconds.
+        delay: i64,
+        /// Do not deliver before this time (milliseconds since the Unix epoch).
+        not_before: i64,
+    },
+}
+
+/// Submits messages, all or none.
+pub struct Submit(pub Vec<Submission>);
+
+/// The answer to a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The id of the message, or of the one that came first.
+    pub message_id: String,
+    /// Whether it was there already.
+    pub deduplicated: bool,
+    /// The run it belongs to.
+    pub run_id: String,
+    /// When that run was created, in milliseconds since the Unix epoch.
+    pub created_at: i64,
+}
+
+impl Command for Submit {
+    type Reply = Vec<Published>;
+
+    fn size(&self) -> usize {
+        let size = |submission: &Submission| match submission {
+            Submission::Start(start) => start.payload.len(),
+            Submission::Step { body, .. } => body.len(),
+        };
+        self.0.iter().map(size).sum()
+    }
+
+    fn apply(self, tx: &mut Transaction<'_>) -> Result<Self::Reply, EngineError> {
+        for submission in &self.0 {
+            if let Submission::Step { run_id, .. } = submission {
+                tx.active_run(run_id)?;
+            }
+        }
+        self.0.into_iter().map(|submission| submit(tx, submission)).collect()
+    }
+}
+
+fn submit(tx: &mut Transaction<'_>, submission: Submission) -> Result<Published, EngineError> {
+    match submission {
+        Submission::Start(run) => {
+            let started = start(tx, *run)?;
+            Ok(Published {
+                message_id: started.message_id,
+                deduplicated: started.deduplicated,
+                run_id: started.run_id,
+                created_at: started.created_at,
+            })
+        }
+        Submission::Step { run_id, step, body, delay, not_before } => {
+            let run = tx.active_run(&run_id)?;
+            let identity = match step.target_step {
+                Some(target) => Identity::Plan(target),
+                None => Identity::Result(step.step_id),
+            };
+            let (position, deduplicated) = match tx.store.append(run.key, identity, tx.now, &body)? {
+                Appended::At(position) => {
+                    tx.schedule(run.key, position, tx.now.saturating_add(delay).max(not_before))?;
+                    (position, false)
+                }
+                Appended::Duplicate => {
+                    (tx.store.entry(run.key, identity)?.map_or(0, |entry| entry.position), true)
+                }
+            };
+            Ok(Published {
+                message_id: message_id(position),
+                deduplicated,
+                run_id,
+                created_at: run.created_at,
+            })
+        }
+    }
+}
+
+/// An endpoint has taken a delivery.
+pub struct Delivered {
+    /// The delivery.
+    pub id: i64,
+}
+
+impl Command for Delivered {
+    type Reply = ();
+
+    fn apply(self, tx: &mut Transaction<'_>) -> Result<(), EngineError> {
+        Ok(tx.store.remove_delivery(self.id)?)
+    }
+}

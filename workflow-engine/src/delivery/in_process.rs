@@ -1,0 +1,364 @@
+//! Deliveries to the app of this process: its own service is called with a request, and the handler reports straight to the
+//! writer and goes on.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use ::http::{HeaderName, HeaderValue, Method, Request, Response, header};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use workflow::{
+    client::{HeaderLists, StepError},
+    engine::{
+        self, App, BoxFuture, FailedAttempts, Mode, Reply, Report, ReportError, Reporter, Retry, RunInfo,
+    },
+    protocol::{Step, headers},
+};
+
+use super::Dispatcher;
+use crate::{
+    command::{
+        AttemptFailed, BeginSleep, Complete, DeliveryFailed, Due, Notify, NotifyReply, Park, RecordStep,
+        Recorded, Verdict, Wait, WaitFor,
+    },
+    error::EngineError,
+    store::{Reader, Run, RunKey, StoreError, Stored},
+};
+
+/// A run as a handler needs it.
+pub(super) struct Snapshot {
+    run: Run,
+    payload: Bytes,
+    history: Vec<Step>,
+    failed_attempts: Vec<FailedAttempts>,
+}
+
+impl Snapshot {
+    /// A run that has just been triggered.
+    pub(super) fn fresh(run: Run, payload: Bytes) -> Self {
+        Self { run, payload, history: Vec::new(), failed_attempts: Vec::new() }
+    }
+
+    /// Reads a run; `None` if it has ended.
+    fn read(reader: &dyn Reader, key: RunKey) -> Stored<Option<Self>> {
+        let Some(run) = reader.run(key)?.filter(Run::is_active) else { return Ok(None) };
+        let mut payload = Bytes::new();
+        let mut history = Vec::new();
+        for entry in reader.history(key, i64::MAX)? {
+            if entry.is_init() {
+                payload = entry.data.into();
+            } else {
+                history.push(serde_json::from_slice(&entry.data)?);
+            }
+        }
+        let failed_attempts = reader
+            .attempts(key)?
+            .into_iter()
+            .map(|attempts| FailedAttempts {
+                step_id: attempts.step_id,
+                count: attempts.count,
+                due: attempts.due,
+            })
+            .collect();
+        Ok(Some(Self { run, payload, history, failed_attempts }))
+    }
+}
+
+/// Reads runs that are due and starts their delivery.
+pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: Vec<Due>) {
+    let keys: Vec<RunKey> = group.iter().map(|due| due.run).collect();
+    // One run that cannot be read does not hold up the others.
+    let snapshots = dispatcher
+        .readers
+        .read(move |reader| Ok(keys.into_iter().map(|key| Snapshot::read(reader, key)).collect::<Vec<_>>()))
+        .await;
+    let snapshots = match snapshots {
+        Ok(snapshots) => snapshots,
+        Err(error) => {
+            let error = StoreError { message: error.to_string(), fatal: false };
+            group.iter().map(|_| Err(error.clone())).collect()
+        }
+    };
+    for (due, snapshot) in group.into_iter().zip(snapshots) {
+        match snapshot {
+            Ok(Some(snapshot)) => dispatcher.start(&app, due, snapshot),
+            Ok(None) => dispatcher.ended_in_process(due.id, due.run),
+            Err(error) => {
+                tracing::error!(%error, run = due.run, "a run that is due cannot be read");
+                dispatcher.ended_in_process(due.id, due.run);
+                dispatcher.again(due);
+            }
+        }
+    }
+}
+
+/// Makes one delivery.
+pub(super) async fn deliver(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due, snapshot: Snapshot) {
+    let _turn = Turn { dispatcher: Arc::clone(&dispatcher), id: due.id, run: due.run };
+    let reporter = Arc::new(RunReporter {
+        dispatcher: Arc::clone(&dispatcher),
+        run: due.run,
+        failed_steps: Mutex::new(snapshot.failed_attempts.iter().map(|failed| failed.step_id).collect()),
+        concluded: AtomicBool::new(false),
+    });
+    let request = match request(snapshot, &due, Arc::clone(&reporter) as Arc<dyn Reporter>) {
+        Ok(request) => request,
+        Err(reason) => {
+            settle(&dispatcher, due, StepError { error: reason, ..StepError::default() }, Retry::Never).await;
+            return;
+        }
+    };
+    let answer = std::panic::AssertUnwindSafe(async { app.call(request).await }).catch_unwind().await;
+    if reporter.concluded.load(Ordering::Acquire) {
+        return;
+    }
+    let (error, retry) = match answer {
+        Ok(answer) => failure_of(&answer),
+        Err(panic) => {
+            let error = format!("the app panicked: {}", panic_message(panic.as_ref()));
+            (StepError { error, ..StepError::default() }, Retry::Backoff)
+        }
+    };
+    settle(&dispatcher, due, error, retry).await;
+}
+
+/// Counts a delivery as failed.
+async fn settle(dispatcher: &Arc<Dispatcher>, due: Due, error: StepError, retry: Retry) {
+    let failed = DeliveryFailed { id: due.id, run: due.run, error, retry };
+    if let Err(EngineError::Store(error)) = dispatcher.writer.submit(failed).await {
+        tracing::error!(%error, run = due.run, "a failed delivery could not be recorded; it is made again");
+        dispatcher.again(due);
+    }
+}
+
+/// Gives the turn back, however the delivery ends.
+struct Turn {
+    dispatcher: Arc<Dispatcher>,
+    id: i64,
+    run: RunKey,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.dispatcher.ended_in_process(self.id, self.run);
+    }
+}
+
+/// The request that the app gets. It is one as any other, so that its routes, extractors and middleware do what they always do.
+fn request(snapshot: Snapshot, due: &Due, reporter: Arc<dyn Reporter>) -> Result<Request<Bytes>, String> {
+    let Snapshot { run, payload, history, failed_attempts } = snapshot;
+    let mut request = Request::builder()
+        .method(Method::POST)
+        .uri(&run.url)
+        .body(payload.clone())
+        .map_err(|error| format!("the workflow path `{}` is no path: {error}", run.url))?;
+    let target = request.headers_mut();
+    for (name, value) in &run.config.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            target.append(name, value);
+        }
+    }
+    let content_type = run.config.content_type.as_deref().unwrap_or("application/json");
+    if let Ok(value) = HeaderValue::try_from(content_type) {
+        target.insert(header::CONTENT_TYPE, value);
+    }
+    target.insert(headers::RETRIED, due.attempt.into());
+    if let Ok(id) = HeaderValue::try_from(&run.id) {
+        target.insert(headers::WORKFLOW_RUN_ID, id);
+    }
+    if !run.config.labels.is_empty()
+        && let Ok(labels) = HeaderValue::try_from(run.config.labels.join(","))
+    {
+        target.insert(headers::LABEL, labels);
+    }
+    let delivery = engine::Delivery {
+        run: RunInfo {
+            retries: run.config.max_retries(),
+            id: run.id,
+            url: run.url,
+            created_at: run.created_at,
+            labels: run.config.labels,
+        },
+        payload,
+        history,
+        failed_attempts,
+        reporter,
+    };
+    request.extensions_mut().insert(Arc::new(delivery));
+    Ok(request)
+}
+
+/// What an answer says that ended without the handler's own report: a rejected extractor, a missing route, ….
+fn failure_of(answer: &Response<Bytes>) -> (StepError, Retry) {
+    let status = answer.status();
+    let mut lists = HeaderLists::new();
+    for (name, value) in answer.headers() {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        lists.entry(name.as_str().to_owned()).or_default().push(value);
+    }
+    let body = String::from_utf8_lossy(answer.body()).into_owned();
+    let error = match status.as_u16() {
+        404 => "no route of the app serves the path of this workflow (404): is it mounted there?".to_owned(),
+        405 => "the route at the path of this workflow takes no POST (405): is it mounted with `serve`?"
+            .to_owned(),
+        _ if status.is_success() => {
+            "the route at the path of this workflow is not a workflow: it answered without reporting \
+                                     what the run did"
+                .to_owned()
+        }
+        _ => format!("the app answered {status}: {body}"),
+    };
+    let never = super::http::is_non_retryable(status.as_u16(), |name| {
+        answer.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+    });
+    let after = answer
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|seconds| seconds.parse().ok())
+        .map(Duration::from_secs);
+    let retry = match (never || status.is_success(), after) {
+        (true, _) => Retry::Never,
+        (false, Some(after)) => Retry::After(after),
+        (false, None) => Retry::Backoff,
+    };
+    (StepError { error, body, headers: lists, status: status.as_u16(), time: 0 }, retry)
+}
+
+fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".to_owned())
+}
+
+/// Takes the reports of one delivery.
+struct RunReporter {
+    dispatcher: Arc<Dispatcher>,
+    run: RunKey,
+    /// Steps with failed attempts on record.
+    failed_steps: Mutex<Vec<u32>>,
+    /// Set by the report that ends the delivery.
+    concluded: AtomicBool,
+}
+
+impl RunReporter {
+    async fn take(&self, report: Report) -> Result<Reply, EngineError> {
+        let writer = &self.dispatcher.writer;
+        let run = self.run;
+        match report {
+            Report::Append(step) => {
+                let had_failures = self.had_failures(step.step_id);
+                let recorded = writer.submit(RecordStep { run, step, had_failures }).await?;
+                Ok(self.recorded(recorded, false))
+            }
+            Report::Sleep { step, park } => {
+                let recorded = writer.submit(BeginSleep { run, step, park }).await?;
+                Ok(self.recorded(recorded, park))
+            }
+            Report::Wait { step, event_id, timeout, park } => {
+                crate::limits::check_id("event id", &event_id)?;
+                let timeout = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+                let wait = Wait {
+                    run: WaitFor::Key(run),
+                    step,
+                    event: event_id,
+                    timeout,
+                    park,
+                    headers: HeaderLists::new(),
+                    timeout_headers: HeaderLists::new(),
+                };
+                Ok(self.recorded(writer.submit(wait).await?, park))
+            }
+            Report::Notify { step, event_id, data, run_id } => {
+                crate::limits::check_id("event id", &event_id)?;
+                let step = Some((run, step));
+                let notify = Notify { event: event_id, data, run_id, deduplication: None, step };
+                match writer.submit(notify).await? {
+                    NotifyReply::Step(recorded) => Ok(self.recorded(recorded, false)),
+                    NotifyReply::Notified(_) => Ok(Reply::Pending),
+                }
+            }
+            Report::Failed(failure) => {
+                let (step_id, park) = (failure.step_id, failure.park);
+                self.failed_steps().push(step_id);
+                match writer.submit(AttemptFailed { run, failure }).await? {
+                    Verdict::RetryAt(due) => {
+                        if park {
+                            self.conclude();
+                        }
+                        Ok(Reply::RetryAt(due))
+                    }
+                    Verdict::Recorded(step) => Ok(self.recorded(Recorded::Step(step), false)),
+                    Verdict::Ended => Ok(self.recorded(Recorded::Ended, false)),
+                }
+            }
+            Report::Park => {
+                // While the engine shuts down the delivery stays as it is, to be made again by the next start.
+                if !self.dispatcher.is_draining() {
+                    writer.submit(Park { run }).await?;
+                }
+                self.conclude();
+                Ok(Reply::Done)
+            }
+            Report::Complete { output } => {
+                let was_active = writer.submit(Complete { run, output }).await?;
+                self.conclude();
+                Ok(if was_active { Reply::Done } else { Reply::Ended })
+            }
+            Report::Plan(_) => Err(EngineError::Invalid("plans are for engines over HTTP".to_owned())),
+        }
+    }
+
+    fn recorded(&self, recorded: Recorded, park: bool) -> Reply {
+        match recorded {
+            // A shutdown ends the handler at its next step. The step is recorded; the delivery stays for the next start.
+            Recorded::Step(_) if self.dispatcher.is_draining() => Reply::Pending,
+            Recorded::Step(step) => Reply::Recorded(*step),
+            Recorded::Pending => {
+                if park {
+                    self.conclude();
+                }
+                Reply::Pending
+            }
+            Recorded::Ended => {
+                self.conclude();
+                Reply::Ended
+            }
+        }
+    }
+
+    fn conclude(&self) {
+        self.concluded.store(true, Ordering::Release);
+    }
+
+    fn had_failures(&self, step_id: u32) -> bool {
+        self.failed_steps().contains(&step_id)
+    }
+
+    fn failed_steps(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {
+        self.failed_steps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reporter for RunReporter {
+    fn mode(&self) -> Mode {
+        Mode::Continue
+    }
+
+    fn now(&self) -> i64 {
+        self.dispatcher.clock.now()
+    }
+
+    fn report(&self, report: Report) -> BoxFuture<'_, Result<Reply, ReportError>> {
+        Box::pin(async move {
+            self.take(report).await.map_err(|error| ReportError {
+                permanent: matches!(error.status(), 400 | 404 | 412),
+                message: error.to_string(),
+            })
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! The engine as `workflow` sees it: behind the traits of its seam.
+
+use std::sync::Arc;
+
+use workflow::{
+    Client, ClientError,
+    client::{LogPage, LogQuery, Notification, Notified, RunFilter, Transport, Trigger, Triggered, Waiter},
+    engine::{App, BoxFuture, Embedded},
+};
+
+use crate::engine::Engine;
+
+impl Embedded for Engine {
+    fn client(&self) -> Client {
+        Self::client(self)
+    }
+
+    fn attach(&self, app: Arc<dyn App>) {
+        Self::attach(self, app);
+    }
+
+    fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(Self::shutdown(self))
+    }
+}
+
+impl Transport for Engine {
+    fn trigger(&self, triggers: Vec<Trigger>) -> BoxFuture<'_, Result<Vec<Triggered>, ClientError>> {
+        Box::pin(async { Ok(Self::trigger(self, triggers).await?) })
+    }
+
+    fn notify(&self, notification: Notification) -> BoxFuture<'_, Result<Vec<Notified>, ClientError>> {
+        Box::pin(async { Ok(Self::notify(self, notification).await?) })
+    }
+
+    fn waiters<'a>(&'a self, event_id: &'a str) -> BoxFuture<'a, Result<Vec<Waiter>, ClientError>> {
+        Box::pin(async { Ok(Self::waiters(self, event_id).await?) })
+    }
+
+    fn cancel(&self, filter: RunFilter) -> BoxFuture<'_, Result<u64, ClientError>> {
+        Box::pin(async { Ok(Self::cancel(self, filter).await?) })
+    }
+
+    fn logs(&self, query: LogQuery) -> BoxFuture<'_, Result<LogPage, ClientError>> {
+        Box::pin(async { Ok(Self::logs(self, query).await?) })
+    }
+}

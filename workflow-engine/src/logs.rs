@@ -1,0 +1,228 @@
+//! Runs as they are listed (protocol, section C.5).
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use workflow::{
+    client::{GroupKind, LogPage, LogQuery, RunLog, RunState, StepError, StepGroup, StepLog, StepState},
+    protocol::{Step, StepType},
+};
+
+use crate::{
+    error::EngineError,
+    readers::Readers,
+    store::{Attempts, Delivery, Entry, Identity, Reader, Run, RunKey, Stored, Waiter, message_id},
+};
+
+/// A page has at most this many runs.
+const MAX_RUNS: u32 = 10;
+
+/// A page of runs with their steps.
+pub async fn list(readers: &Readers, query: LogQuery) -> Result<LogPage, EngineError> {
+    let before = match query.cursor.as_deref().filter(|cursor| !cursor.is_empty()) {
+        Some(cursor) => cursor
+            .parse::<RunKey>()
+            .map_err(|_| EngineError::Invalid(format!("`{cursor}` is not a cursor of an earlier page")))?,
+        None => RunKey::MAX,
+    };
+    let count = query.count.unwrap_or(MAX_RUNS).clamp(1, MAX_RUNS);
+    readers
+        .read(move |reader| {
+            // One more than asked for tells whether there is another page.
+            let mut runs = reader.list(&query.filter, before, count + 1)?;
+            let more = runs.len() > count as usize;
+            runs.truncate(count as usize);
+            let cursor = runs.last().filter(|_| more).map(|run| run.key.to_string());
+            let runs = runs.iter().map(|run| log_of(reader, run)).collect::<Stored<_>>()?;
+            Ok(LogPage { cursor, runs })
+        })
+        .await
+}
+
+fn log_of(reader: &dyn Reader, run: &Run) -> Stored<RunLog> {
+    let facts = Facts {
+        attempts: reader.attempts(run.key)?,
+        deliveries: reader.deliveries(run.key)?,
+        waiters: reader.waiters_of_run(run.key)?,
+        dead_letter: reader.dead_letter(run.key)?,
+    };
+    let entries = reader.history(run.key, i64::MAX)?;
+    let output = run.output.clone().filter(|_| run.state == RunState::RunSuccess);
+    Ok(RunLog {
+        workflow_run_id: run.id.clone(),
+        workflow_url: run.url.clone(),
+        workflow_state: run.state,
+        workflow_run_created_at: run.created_at,
+        workflow_run_completed_at: run.finished_at,
+        workflow_run_response: output,
+        dlq_id: facts.dead_letter.as_ref().map(crate::store::DeadLetter::public_id),
+        label: run.config.labels.first().cloned(),
+        labels: run.config.labels.clone(),
+        steps: groups(run, &entries, &facts)?,
+    })
+}
+
+/// What else is known of a run.
+struct Facts {
+    attempts: Vec<Attempts>,
+    deliveries: Vec<Delivery>,
+    waiters: Vec<Waiter>,
+    dead_letter: Option<crate::store::DeadLetter>,
+}
+
+fn groups(run: &Run, entries: &[Entry], facts: &Facts) -> Stored<Vec<StepGroup>> {
+    let mut groups = Vec::new();
+    let mut steps: Vec<(Step, StepLog)> = Vec::new();
+    for entry in entries {
+        if entry.is_init() {
+            groups.push(sequential(initial(run, entry)));
+            continue;
+        }
+        let step: Step = serde_json::from_slice(&entry.data)?;
+        let position = step.position();
+        let is_plan = step.target_step.is_some();
+        let log = step_log(run, entry, &step, is_plan, facts);
+        match steps.iter_mut().find(|(other, _)| other.position() == position) {
+            // The result takes the place of its plan.
+            Some(planned) => *planned = (step, log),
+            None => steps.push((step, log)),
+        }
+    }
+    steps.sort_by_key(|(step, _)| step.position());
+    let mut steps = steps.into_iter().peekable();
+    while let Some((step, log)) = steps.next() {
+        if step.concurrent <= 1 {
+            groups.push(sequential(log));
+            continue;
+        }
+        let mut group = vec![log];
+        while group.len() < step.concurrent as usize
+            && let Some((_, log)) = steps.next_if(|(next, _)| next.concurrent == step.concurrent)
+        {
+            group.push(log);
+        }
+        groups.push(StepGroup { kind: GroupKind::Parallel, steps: group });
+    }
+    let next = next_steps(run, entries, facts)?;
+    if !next.is_empty() {
+        groups.push(StepGroup { kind: GroupKind::Next, steps: next });
+    }
+    Ok(groups)
+}
+
+fn sequential(step: StepLog) -> StepGroup {
+    StepGroup { kind: GroupKind::Sequential, steps: vec![step] }
+}
+
+fn initial(run: &Run, entry: &Entry) -> StepLog {
+    StepLog {
+        step_id: Some(0),
+        step_name: Some("init".to_owned()),
+        step_type: Some(StepType::Initial),
+        call_type: Some("step".to_owned()),
+        message_id: entry.message_id(),
+        out: Some(String::from_utf8_lossy(&entry.data).into_owned()),
+        concurrent: Some(1),
+        state: Some(StepState::StepSuccess),
+        created_at: Some(entry.at),
+        retries: Some(run.config.max_retries()),
+        retry_delay: run.config.retry_delay.clone(),
+        ..StepLog::default()
+    }
+}
+
+fn step_log(run: &Run, entry: &Entry, step: &Step, is_plan: bool, facts: &Facts) -> StepLog {
+    let waiter = facts.waiters.iter().find(|waiter| waiter.step_id == step.position());
+    let sleeps_still = !is_plan
+        && step.sleep_until.is_some_and(|until| {
+            run.is_active() && facts.deliveries.iter().any(|delivery| delivery.due as f64 >= until * 1000.0)
+        });
+    let state = match (is_plan || sleeps_still, run.state) {
+        (false, _) => StepState::StepSuccess,
+        (true, RunState::RunStarted) => StepState::StepProgress,
+        (true, _) => StepState::StepCanceled,
+    };
+    StepLog {
+        step_id: Some(step.position()),
+        step_name: Some(step.step_name.clone()),
+        step_type: Some(step.step_type),
+        call_type: Some("step".to_owned()),
+        message_id: entry.message_id(),
+        out: shown_result(step),
+        concurrent: Some(step.concurrent),
+        state: Some(state),
+        created_at: Some(entry.at),
+        retries: Some(run.config.max_retries()),
+        retry_delay: run.config.retry_delay.clone(),
+        sleep_for: step.sleep_for.clone(),
+        sleep_until: step.sleep_until,
+        wait_event_id: step.wait_event_id.clone(),
+        wait_timeout_deadline: waiter.map(|waiter| waiter.deadline.div_euclid(1000)),
+        wait_timeout: step.wait_timeout,
+        ..StepLog::default()
+    }
+}
+
+/// A step's result for people: the data of an event is shown as it was sent.
+fn shown_result(step: &Step) -> Option<String> {
+    let out = step.out.as_ref()?;
+    match step.step_type {
+        StepType::Wait => {
+            let data = STANDARD.decode(out).ok()?;
+            Some(String::from_utf8_lossy(&data).into_owned())
+        }
+        _ => Some(out.clone()),
+    }
+}
+
+/// What is not recorded yet: waits, failed attempts, and deliveries under way.
+fn next_steps(run: &Run, entries: &[Entry], facts: &Facts) -> Stored<Vec<StepLog>> {
+    let mut next = Vec::new();
+    for waiter in &facts.waiters {
+        let is_planned = entries.iter().any(|entry| entry.code == Identity::Plan(waiter.step_id).code());
+        if is_planned {
+            continue;
+        }
+        next.push(StepLog {
+            step_id: Some(waiter.step_id),
+            step_name: Some(waiter.detail.step.step_name.clone()),
+            step_type: Some(waiter.detail.step.step_type),
+            call_type: Some("step".to_owned()),
+            concurrent: Some(waiter.detail.step.concurrent),
+            state: Some(StepState::StepProgress),
+            wait_event_id: Some(waiter.event.clone()),
+            wait_timeout_deadline: Some(waiter.deadline.div_euclid(1000)),
+            ..StepLog::default()
+        });
+    }
+    let last_state =
+        if run.state == RunState::RunFailed { StepState::StepFailed } else { StepState::StepRetry };
+    let last_message = || message_id(entries.last().map_or(0, |entry| entry.position));
+    for attempts in &facts.attempts {
+        next.push(StepLog {
+            message_id: last_message(),
+            step_name: attempts.step_name.clone(),
+            state: Some(last_state),
+            retries: Some(attempts.count.saturating_sub(1)),
+            retry_delay: run.config.retry_delay.clone(),
+            errors: serde_json::from_str::<Vec<StepError>>(&attempts.errors)?,
+            next_delivery_time: Some(attempts.due).filter(|due| *due != i64::MAX && run.is_active()),
+            ..StepLog::default()
+        });
+    }
+    for delivery in &facts.deliveries {
+        let errors = delivery.errors.as_deref().map(serde_json::from_str).transpose()?.unwrap_or_default();
+        let is_retry = delivery.attempt > 0;
+        if delivery.position == 0 && !is_retry && (!facts.attempts.is_empty() || !facts.waiters.is_empty()) {
+            continue;
+        }
+        next.push(StepLog {
+            message_id: if delivery.position == 0 { last_message() } else { message_id(delivery.position) },
+            state: Some(if is_retry { StepState::StepRetry } else { StepState::StepProgress }),
+            retries: Some(delivery.attempt),
+            retry_delay: run.config.retry_delay.clone(),
+            errors,
+            next_delivery_time: Some(delivery.due),
+            ..StepLog::default()
+        });
+    }
+    Ok(next)
+}

@@ -1,0 +1,247 @@
+//! The rows that a store keeps.
+
+use serde::{Deserialize, Serialize};
+use workflow::client::RunState;
+
+/// A run's key inside the store: a small integer, so that every index that holds it stays small and grows at its end.
+pub type RunKey = i64;
+
+/// A run to be added.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// Public id (`wfr_…`).
+    pub id: String,
+    /// Creation time, in milliseconds since the Unix epoch.
+    pub created_at: i64,
+    /// URL of the workflow; a path where the app of this process serves it.
+    pub url: String,
+    /// What it was triggered with.
+    pub config: RunConfig,
+}
+
+/// A run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Key.
+    pub key: RunKey,
+    /// Public id (`wfr_…`).
+    pub id: String,
+    /// State.
+    pub state: RunState,
+    /// Creation time, in milliseconds since the Unix epoch.
+    pub created_at: i64,
+    /// End, in milliseconds since the Unix epoch.
+    pub finished_at: Option<i64>,
+    /// URL of the workflow; a path where the app of this process serves it.
+    pub url: String,
+    /// What it was triggered with.
+    pub config: RunConfig,
+    /// What it returned, as JSON, or why it failed.
+    pub output: Option<String>,
+    /// While parked: not to be called before (milliseconds since the Unix epoch).
+    pub wake_at: i64,
+}
+
+impl Run {
+    /// Whether it has not ended.
+    pub fn is_active(&self) -> bool {
+        self.state == RunState::RunStarted
+    }
+
+    /// Whether the app of this process serves it.
+    pub fn is_in_process(&self) -> bool {
+        self.url.starts_with('/')
+    }
+}
+
+/// What a run was triggered with, beside its payload; kept as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RunConfig {
+    /// Headers for every delivery: the user's own and, for endpoints over HTTP, those of the SDK.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// Content type of the payload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// Retries of a failed attempt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
+    /// Expression for the delay before a retry, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry_delay: Option<String>,
+    /// Labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub labels: Vec<String>,
+    /// Feature set of the trigger message (protocol, section G.4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub features: Option<String>,
+}
+
+impl RunConfig {
+    /// Retries of a failed attempt before the run fails (protocol, section D.6).
+    pub fn max_retries(&self) -> u32 {
+        self.retries.unwrap_or(3)
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct RunEnd {
+    /// The final state.
+    pub state: RunState,
+    /// When, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// What it returned, as JSON, or why it failed.
+    pub output: Option<String>,
+}
+
+/// What an entry of a history is. At most one entry of a run has a given identity: the first writer wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The payload.
+    Init,
+    /// The announcement of a parallel step.
+    Plan(u32),
+    /// The result of a step.
+    Result(u32),
+}
+
+impl Identity {
+    /// The integer that stands for it in an index.
+    pub fn code(self) -> i64 {
+        match self {
+            Self::Init => 0,
+            Self::Plan(step) => i64::from(step) * 2 + 1,
+            Self::Result(step) => i64::from(step) * 2,
+        }
+    }
+}
+
+/// The outcome of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is the entry at this position now.
+    At(i64),
+    /// There was one of that identity already.
+    Duplicate,
+}
+
+/// An entry of a run's history.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its position among all entries of the store; the message id is made of it.
+    pub position: i64,
+    /// Code of its identity.
+    pub code: i64,
+    /// When it was recorded, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// The payload (init), else the step object as JSON.
+    pub data: Vec<u8>,
+}
+
+impl Entry {
+    /// Whether this is the payload.
+    pub fn is_init(&self) -> bool {
+        self.code == 0
+    }
+
+    /// The public id of the message that recorded it.
+    pub fn message_id(&self) -> String {
+        message_id(self.position)
+    }
+}
+
+/// The public id of the message at a position.
+pub fn message_id(position: i64) -> String {
+    format!("msg_{position}")
+}
+
+/// Something to be delivered to an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Its id; never used twice while the engine runs.
+    pub id: i64,
+    /// The run.
+    pub run: RunKey,
+    /// The history entry that is delivered; 0 for a run of this process, which is called with its whole history.
+    pub position: i64,
+    /// When it is due, in milliseconds since the Unix epoch.
+    pub due: i64,
+    /// Failed attempts so far.
+    pub attempt: u32,
+    /// The failed attempts as JSON (a list of [`workflow::client::StepError`]), or nothing.
+    pub errors: Option<String>,
+}
+
+/// The largest ids in use.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LastIds {
+    /// Of deliveries.
+    pub delivery: i64,
+    /// Of waiters.
+    pub waiter: i64,
+}
+
+/// A wait that is not resolved.
+#[derive(Clone, Debug)]
+pub struct Waiter {
+    /// Its id; grows with time.
+    pub id: i64,
+    /// The event.
+    pub event: String,
+    /// The waiting run.
+    pub run: RunKey,
+    /// The step that waits.
+    pub step_id: u32,
+    /// When it times out, in milliseconds since the Unix epoch.
+    pub deadline: i64,
+    /// Everything else.
+    pub detail: WaiterDetail,
+}
+
+/// What a waiter remembers of its wait; kept as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WaiterDetail {
+    /// The step to be resolved.
+    pub step: workflow::protocol::Step,
+    /// Headers of the wait request without credentials, as the API shows them; empty for a run of this process.
+    #[serde(default, skip_serializing_if = "workflow::client::HeaderLists::is_empty")]
+    pub headers: workflow::client::HeaderLists,
+    /// Headers for the delivery of a timeout; empty for a run of this process.
+    #[serde(default, skip_serializing_if = "workflow::client::HeaderLists::is_empty")]
+    pub timeout_headers: workflow::client::HeaderLists,
+}
+
+/// Failed attempts of one step of a run of this process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempts {
+    /// The step that failed, or would have come next.
+    pub step_id: u32,
+    /// How often.
+    pub count: u32,
+    /// When the next attempt is due, in milliseconds since the Unix epoch.
+    pub due: i64,
+    /// The failed attempts as JSON (a list of [`workflow::client::StepError`]).
+    pub errors: String,
+    /// The step's name, where a step failed.
+    pub step_name: Option<String>,
+}
+
+/// An entry of the dead letter queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Its number.
+    pub number: i64,
+    /// When the run failed, in milliseconds since the Unix epoch.
+    pub at: i64,
+    /// Why.
+    pub reason: String,
+}
+
+impl DeadLetter {
+    /// Its public id, in the shape of the hosted service.
+    pub fn public_id(&self) -> String {
+        format!("{}-{}", self.at, self.number)
+    }
+}

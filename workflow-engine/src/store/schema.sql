@@ -1,0 +1,84 @@
+-- Times are milliseconds since the Unix epoch. `run` is the integer key of a run everywhere: rows of one table are appended in
+-- the order in which things happen, whichever run they belong to, so that a commit touches few pages.
+
+CREATE TABLE runs (
+    key         INTEGER PRIMARY KEY,
+    id          TEXT    NOT NULL,             -- wfr_…; unique among active runs, may come again after a run has ended
+    state       INTEGER NOT NULL,             -- 0 started, 1 success, 2 failed, 3 canceled
+    created_at  INTEGER NOT NULL,
+    finished_at INTEGER,
+    wake_at     INTEGER NOT NULL DEFAULT 0,   -- while parked: not to be called before
+    url         TEXT    NOT NULL,             -- a path where the app of this process serves the workflow
+    config      TEXT    NOT NULL,             -- what it was triggered with, as JSON
+    output      TEXT                          -- what it returned as JSON, or why it failed
+);
+CREATE INDEX runs_id ON runs (id);
+
+CREATE TABLE history (
+    position INTEGER PRIMARY KEY,             -- order of all entries; the message id is made of it
+    run      INTEGER NOT NULL,
+    code     INTEGER NOT NULL,                -- 0 payload, 2n result of step n, 2n+1 plan of step n
+    at       INTEGER NOT NULL,
+    data     BLOB    NOT NULL                 -- payload, else the step object as JSON
+);
+CREATE UNIQUE INDEX history_run ON history (run, code);
+
+CREATE TABLE deliveries (
+    id       INTEGER PRIMARY KEY,
+    run      INTEGER NOT NULL,
+    position INTEGER NOT NULL,                -- the history entry delivered; 0: the run as a whole, in process
+    due      INTEGER NOT NULL,
+    attempt  INTEGER NOT NULL DEFAULT 0,
+    errors   TEXT
+);
+CREATE INDEX deliveries_due ON deliveries (due);
+CREATE INDEX deliveries_run ON deliveries (run);
+
+CREATE TABLE waiters (
+    id       INTEGER PRIMARY KEY,
+    event    TEXT    NOT NULL,
+    run      INTEGER NOT NULL,
+    step_id  INTEGER NOT NULL,
+    deadline INTEGER NOT NULL,
+    detail   TEXT    NOT NULL
+);
+CREATE INDEX waiters_event ON waiters (event, id);
+CREATE INDEX waiters_deadline ON waiters (deadline);
+CREATE INDEX waiters_run ON waiters (run);
+
+CREATE TABLE notifications (                  -- stored for lookback, first in first out
+    id    INTEGER PRIMARY KEY,
+    run   INTEGER NOT NULL,
+    event TEXT    NOT NULL,
+    data  BLOB    NOT NULL
+);
+CREATE INDEX notifications_run ON notifications (run, event, id);
+
+CREATE TABLE attempts (                       -- failed attempts of runs of this process
+    run       INTEGER NOT NULL,
+    step_id   INTEGER NOT NULL,
+    count     INTEGER NOT NULL,
+    due       INTEGER NOT NULL,
+    step_name TEXT,
+    errors    TEXT    NOT NULL,
+    PRIMARY KEY (run, step_id)
+) WITHOUT ROWID;
+
+CREATE TABLE dead_letters (
+    number INTEGER PRIMARY KEY,
+    run    INTEGER NOT NULL UNIQUE,
+    at     INTEGER NOT NULL,
+    reason TEXT    NOT NULL
+);
+
+CREATE TABLE answers (                        -- what was answered to requests with a de-duplication id
+    key    TEXT PRIMARY KEY,
+    at     INTEGER NOT NULL,
+    answer BLOB    NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX answers_at ON answers (at);
+
+CREATE TABLE settings (
+    name  TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) WITHOUT ROWID;

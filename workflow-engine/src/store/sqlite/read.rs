@@ -1,0 +1,259 @@
+//! Reading.
+
+use rusqlite::{OptionalExtension, Row, params, params_from_iter, types::Value};
+use workflow::client::{RunFilter, RunState};
+
+use super::Sqlite;
+use crate::store::{Attempts, DeadLetter, Delivery, Entry, Reader, Run, RunKey, StoreError, Stored, Waiter};
+
+const RUN: &str = "SELECT key, id, state, created_at, finished_at, url, config, output, wake_at FROM runs";
+const DELIVERY: &str = "SELECT id, run, position, due, attempt, errors FROM deliveries";
+const WAITER: &str = "SELECT id, event, run, step_id, deadline, detail FROM waiters";
+
+impl Sqlite {
+    fn one<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        read: impl FnOnce(&Row<'_>) -> Stored<T>,
+    ) -> Stored<Option<T>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        rows.next()?.map(read).transpose()
+    }
+
+    fn many<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        read: impl Fn(&Row<'_>) -> Stored<T>,
+    ) -> Stored<Vec<T>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut rows = statement.query(params)?;
+        let mut all = Vec::new();
+        while let Some(row) = rows.next()? {
+            all.push(read(row)?);
+        }
+        Ok(all)
+    }
+
+    pub(super) fn find_delivery(&self, id: i64) -> Stored<Option<Delivery>> {
+        self.one(&format!("{DELIVERY} WHERE id = ?1"), [id], delivery)
+    }
+
+    pub(super) fn find_due_deliveries(&self, after: i64, until: i64, limit: u32) -> Stored<Vec<Delivery>> {
+        let sql = format!("{DELIVERY} WHERE due > ?1 AND due <= ?2 ORDER BY due, id LIMIT ?3");
+        self.many(&sql, params![after, until, limit], delivery)
+    }
+
+    pub(super) fn find_oldest_waiter(&self, run: RunKey, event: &str) -> Stored<Option<Waiter>> {
+        let sql = format!("{WAITER} WHERE run = ?1 AND event = ?2 ORDER BY id LIMIT 1");
+        self.one(&sql, params![run, event], waiter)
+    }
+
+    pub(super) fn find_due_waiters(&self, until: i64, limit: u32) -> Stored<Vec<Waiter>> {
+        let sql = format!("{WAITER} WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2");
+        self.many(&sql, params![until, limit], waiter)
+    }
+
+    /// Keys of active runs that match, oldest first.
+    pub(super) fn find_active(&self, filter: &RunFilter, limit: u32) -> Stored<Vec<RunKey>> {
+        let mut query = Selection::of(filter);
+        query.and("state = 0", []);
+        let sql = format!("SELECT key FROM runs WHERE {} ORDER BY key LIMIT {limit}", query.conditions());
+        self.many(&sql, params_from_iter(query.values), |row| Ok(row.get(0)?))
+    }
+
+    pub(super) fn find_entry(&self, run: RunKey, code: i64) -> Stored<Option<Entry>> {
+        let sql = "SELECT position, code, at, data FROM history WHERE run = ?1 AND code = ?2";
+        self.one(sql, [run, code], entry)
+    }
+
+    pub(super) fn take_oldest_notification(&self, run: RunKey, event: &str) -> Stored<Option<Vec<u8>>> {
+        let sql = "DELETE FROM notifications WHERE id = (SELECT id FROM notifications WHERE run = ?1 AND event = ?2 \
+                   ORDER BY id LIMIT 1) RETURNING data";
+        self.one(sql, params![run, event], |row| Ok(row.get(0)?))
+    }
+
+    pub(super) fn find_answer(&self, key: &str) -> Stored<Option<Vec<u8>>> {
+        self.one("SELECT answer FROM answers WHERE key = ?1", [key], |row| Ok(row.get(0)?))
+    }
+
+    pub(super) fn find_setting(&self, name: &str) -> Stored<Option<String>> {
+        self.one("SELECT value FROM settings WHERE name = ?1", [name], |row| Ok(row.get(0)?))
+    }
+
+    pub(super) fn number(&self, sql: &str, params: impl rusqlite::Params) -> Stored<Option<i64>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row(params, |row| row.get(0)).optional()?.flatten())
+    }
+}
+
+impl Reader for Sqlite {
+    fn run(&self, key: RunKey) -> Stored<Option<Run>> {
+        self.one(&format!("{RUN} WHERE key = ?1"), [key], run)
+    }
+
+    fn run_by_id(&self, id: &str) -> Stored<Option<Run>> {
+        self.one(&format!("{RUN} WHERE id = ?1 ORDER BY key DESC LIMIT 1"), [id], run)
+    }
+
+    fn history(&self, run: RunKey, up_to: i64) -> Stored<Vec<Entry>> {
+        let sql = "SELECT position, code, at, data FROM history WHERE run = ?1 AND position <= ?2";
+        let mut entries = self.many(sql, [run, up_to], entry)?;
+        entries.sort_unstable_by_key(|entry| entry.position);
+        Ok(entries)
+    }
+
+    fn attempts(&self, run: RunKey) -> Stored<Vec<Attempts>> {
+        let sql = "SELECT step_id, count, due, errors, step_name FROM attempts WHERE run = ?1";
+        self.many(sql, [run], |row| {
+            Ok(Attempts {
+                step_id: row.get(0)?,
+                count: row.get(1)?,
+                due: row.get(2)?,
+                errors: row.get(3)?,
+                step_name: row.get(4)?,
+            })
+        })
+    }
+
+    fn deliveries(&self, run: RunKey) -> Stored<Vec<Delivery>> {
+        self.many(&format!("{DELIVERY} WHERE run = ?1 ORDER BY id"), [run], delivery)
+    }
+
+    fn waiters_of_run(&self, run: RunKey) -> Stored<Vec<Waiter>> {
+        self.many(&format!("{WAITER} WHERE run = ?1 ORDER BY id"), [run], waiter)
+    }
+
+    fn waiters(&self, event: &str, limit: u32) -> Stored<Vec<Waiter>> {
+        let sql = format!("{WAITER} WHERE event = ?1 ORDER BY id LIMIT ?2");
+        self.many(&sql, params![event, limit], waiter)
+    }
+
+    fn list(&self, filter: &RunFilter, before: RunKey, limit: u32) -> Stored<Vec<Run>> {
+        let mut query = Selection::of(filter);
+        query.and("key < ?", [Value::Integer(before)]);
+        let sql = format!("{RUN} WHERE {} ORDER BY key DESC LIMIT {limit}", query.conditions());
+        self.many(&sql, params_from_iter(query.values), run)
+    }
+
+    fn dead_letter(&self, run: RunKey) -> Stored<Option<DeadLetter>> {
+        let sql = "SELECT number, at, reason FROM dead_letters WHERE run = ?1";
+        self.one(sql, [run], |row| {
+            Ok(DeadLetter { number: row.get(0)?, at: row.get(1)?, reason: row.get(2)? })
+        })
+    }
+}
+
+pub(super) fn state_code(state: RunState) -> i64 {
+    match state {
+        RunState::RunStarted => 0,
+        RunState::RunSuccess => 1,
+        RunState::RunFailed => 2,
+        RunState::RunCanceled => 3,
+    }
+}
+
+fn run(row: &Row<'_>) -> Stored<Run> {
+    let state = match row.get(2)? {
+        0 => RunState::RunStarted,
+        1 => RunState::RunSuccess,
+        2 => RunState::RunFailed,
+        3 => RunState::RunCanceled,
+        other => {
+            let message = format!("a run has the unknown state {other}");
+            return Err(StoreError { message, fatal: false });
+        }
+    };
+    Ok(Run {
+        key: row.get(0)?,
+        id: row.get(1)?,
+        state,
+        created_at: row.get(3)?,
+        finished_at: row.get(4)?,
+        url: row.get(5)?,
+        config: serde_json::from_str(row.get_ref(6)?.as_str().map_err(rusqlite::Error::from)?)?,
+        output: row.get(7)?,
+        wake_at: row.get(8)?,
+    })
+}
+
+fn entry(row: &Row<'_>) -> Stored<Entry> {
+    Ok(Entry { position: row.get(0)?, code: row.get(1)?, at: row.get(2)?, data: row.get(3)? })
+}
+
+fn delivery(row: &Row<'_>) -> Stored<Delivery> {
+    Ok(Delivery {
+        id: row.get(0)?,
+        run: row.get(1)?,
+        position: row.get(2)?,
+        due: row.get(3)?,
+        attempt: row.get(4)?,
+        errors: row.get(5)?,
+    })
+}
+
+fn waiter(row: &Row<'_>) -> Stored<Waiter> {
+    Ok(Waiter {
+        id: row.get(0)?,
+        event: row.get(1)?,
+        run: row.get(2)?,
+        step_id: row.get(3)?,
+        deadline: row.get(4)?,
+        detail: serde_json::from_str(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)?,
+    })
+}
+
+/// Conditions of a `WHERE` clause and their values.
+struct Selection {
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Selection {
+    fn of(filter: &RunFilter) -> Self {
+        let mut query = Self { conditions: vec!["1".to_owned()], values: Vec::new() };
+        query.any("id", filter.run_ids.iter().cloned().map(Value::Text));
+        query.any("state", filter.states.iter().map(|state| Value::Integer(state_code(*state))));
+        if let Some(url) = &filter.workflow_url {
+            if filter.exact_url {
+                query.and("url = ?", [Value::Text(url.clone())]);
+            } else {
+                query.and("substr(url, 1, length(?)) = ?", [url.clone(), url.clone()].map(Value::Text));
+            }
+        }
+        if !filter.labels.is_empty() {
+            let marks = vec!["?"; filter.labels.len()].join(", ");
+            let condition =
+                format!("EXISTS (SELECT 1 FROM json_each(config, '$.labels') WHERE value IN ({marks}))");
+            query.and(&condition, filter.labels.iter().cloned().map(Value::Text));
+        }
+        for (condition, bound) in [
+            ("created_at >= ?", filter.from),
+            ("created_at <= ?", filter.to),
+            ("created_at = ?", filter.created_at),
+        ] {
+            if let Some(bound) = bound {
+                query.and(condition, [Value::Integer(bound)]);
+            }
+        }
+        query
+    }
+
+    fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        self.conditions.push(condition.to_owned());
+        self.values.extend(values);
+    }
+
+    fn any(&mut self, column: &str, values: impl ExactSizeIterator<Item = Value>) {
+        if values.len() > 0 {
+            let marks = vec!["?"; values.len()].join(", ");
+            self.and(&format!("{column} IN ({marks})"), values);
+        }
+    }
+
+    fn conditions(&self) -> String {
+        self.conditions.join(" AND ")
+    }
+}
