@@ -1,0 +1,225 @@
+//! Steps that wait for events and notify of them.
+
+use std::{panic::Location, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::{Notify, WaitResult, WorkflowContext, exchange::Exchange};
+use crate::{
+    Error, Result,
+    client::Notified,
+    json,
+    protocol::Step,
+    replay::{Claim, Fault, Work},
+    workflow::decode_payload,
+};
+
+impl<P> WorkflowContext<P> {
+    /// Waits until somebody notifies of the event, at most for `timeout`; nothing is kept in memory meanwhile.
+    ///
+    /// The event's data is decoded from JSON into `T`; as with payloads, `()` takes anything, `String` also plain text, and
+    /// `bytes::Bytes` the bytes as they are. A notification without data is JSON's `null`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # async fn f(ctx: workflow::WorkflowContext<u32>) -> workflow::Result<()> {
+    /// use workflow::WaitResult;
+    ///
+    /// let day = Duration::from_secs(86_400);
+    /// match ctx.wait_for_event::<u64>("wait for payment", "payment-17", day).await? {
+    ///     WaitResult::Received(cents) => println!("paid {cents}"),
+    ///     WaitResult::TimedOut => println!("not paid"),
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If the event's data does not fit `T` (non-retryable: the data stays what it is), or if the step is not awaited by
+    /// the workflow function itself.
+    #[track_caller]
+    #[must_use = "a step does nothing until it is awaited"]
+    pub fn wait_for_event<T: DeserializeOwned + 'static>(
+        &self,
+        name: impl Into<String>,
+        event_id: impl Into<String>,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<WaitResult<T>>> {
+        let work = Work::Wait { event_id: event_id.into(), timeout };
+        let claim = Claim { name: name.into(), work, location: Location::caller() };
+        async {
+            let step = self.invocation.exchange.perform(claim).await?;
+            received(&step)
+        }
+    }
+
+    /// Notifies everybody who waits for the event right now. Who they were is in the answer.
+    ///
+    /// # Errors
+    ///
+    /// If `data` cannot be turned into JSON, or if the step is not awaited by the workflow function itself.
+    #[track_caller]
+    #[must_use = "a step does nothing until it is awaited"]
+    pub fn notify<D: Serialize + ?Sized>(
+        &self,
+        name: impl Into<String>,
+        event_id: impl Into<String>,
+        data: &D,
+    ) -> impl Future<Output = Result<Notify>> {
+        notifying(
+            &self.invocation.exchange,
+            name.into(),
+            event_id.into(),
+            encode(data),
+            None,
+            Location::caller(),
+        )
+    }
+
+    /// Notifies one run of the event: its oldest wait for it or, if there is none yet, its next one (lookback).
+    ///
+    /// # Errors
+    ///
+    /// As [`notify`](Self::notify).
+    #[track_caller]
+    #[must_use = "a step does nothing until it is awaited"]
+    pub fn notify_run<D: Serialize + ?Sized>(
+        &self,
+        name: impl Into<String>,
+        run_id: impl Into<String>,
+        event_id: impl Into<String>,
+        data: &D,
+    ) -> impl Future<Output = Result<Notify>> {
+        notifying(
+            &self.invocation.exchange,
+            name.into(),
+            event_id.into(),
+            encode(data),
+            Some(run_id.into()),
+            Location::caller(),
+        )
+    }
+}
+
+async fn notifying(
+    exchange: &Exchange,
+    name: String,
+    event_id: String,
+    data: Result<Bytes>,
+    run_id: Option<String>,
+    location: &'static Location<'static>,
+) -> Result<Notify> {
+    let work = Work::Notify { event_id, data: data?, run_id };
+    let step = exchange.perform(Claim { name, work, location }).await?;
+    match notified(&step) {
+        Ok(notify) => Ok(notify),
+        Err(reason) => exchange.fail(Fault::unfit::<Notify>(&step, location, reason)).await,
+    }
+}
+
+/// The data of a notification: JSON, or nothing for null.
+fn encode<D: Serialize + ?Sized>(data: &D) -> Result<Bytes> {
+    let json = serde_json::to_vec(data).map_err(|error| {
+        Error::non_retryable(format!("the event's data cannot be turned into JSON: {error}"))
+    })?;
+    Ok(if json == b"null" { Bytes::new() } else { json.into() })
+}
+
+fn received<T: DeserializeOwned + 'static>(step: &Step) -> Result<WaitResult<T>> {
+    if step.wait_timeout == Some(true) {
+        return Ok(WaitResult::TimedOut);
+    }
+    let about = |reason: &dyn std::fmt::Display| {
+        Error::non_retryable(format!(
+            "the data of the event `{}` that step {} `{}` waited for {reason}",
+            step.wait_event_id.as_deref().unwrap_or("?"),
+            step.step_id,
+            step.step_name
+        ))
+    };
+    let data = STANDARD
+        .decode(step.out.as_deref().unwrap_or_default())
+        .map_err(|error| about(&format_args!("is not recorded as base64: {error}")))?;
+    decode_payload(&data.into()).map(WaitResult::Received).map_err(|error| about(&error))
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NotifyOut {
+    event_id: String,
+    notify_response: OneOrMany,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Many(Vec<Notified>),
+    One(Box<Notified>),
+}
+
+fn notified(step: &Step) -> Result<Notify, String> {
+    let out: NotifyOut = json::decode(step.out.as_deref().unwrap_or_default().as_bytes())
+        .map_err(|misfit| misfit.to_string())?;
+    let notify_response = match out.notify_response {
+        OneOrMany::Many(all) => all,
+        OneOrMany::One(one) => vec![*one],
+    };
+    Ok(Notify { event_id: out.event_id, notify_response })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::StepType;
+
+    fn wait(out: Option<&[u8]>) -> Step {
+        let mut step = Step::new(3, "wait", StepType::Wait);
+        step.wait_event_id = Some("paid".to_owned());
+        step.wait_timeout = Some(false);
+        step.out = out.map(|out| STANDARD.encode(out));
+        step
+    }
+
+    #[test]
+    fn event_data_is_json_or_text_or_nothing() {
+        assert_eq!(received::<u8>(&wait(Some(b"7"))).unwrap(), WaitResult::Received(7));
+        assert_eq!(received(&wait(Some(b"\"a\""))).unwrap(), WaitResult::Received("a".to_owned()));
+        assert_eq!(received(&wait(Some(b"a b"))).unwrap(), WaitResult::Received("a b".to_owned()));
+        assert_eq!(received::<Option<u8>>(&wait(None)).unwrap(), WaitResult::Received(None));
+        assert_eq!(received::<()>(&wait(Some(b"{}"))).unwrap(), WaitResult::Received(()));
+        assert_eq!(
+            received::<Bytes>(&wait(Some(b"\xff"))).unwrap(),
+            WaitResult::Received(Bytes::from_static(b"\xff"))
+        );
+        let mut late = wait(None);
+        late.wait_timeout = Some(true);
+        assert_eq!(received::<u8>(&late).unwrap(), WaitResult::TimedOut);
+    }
+
+    #[test]
+    fn event_data_of_the_wrong_shape_fails_for_good_and_says_where() {
+        let error = received::<Vec<u8>>(&wait(Some(br#"[1, "x"]"#))).unwrap_err();
+        assert!(error.is_non_retryable());
+        for part in ["`paid`", "step 3 `wait`", "`[1]`", "expected u8"] {
+            assert!(error.to_string().contains(part), "{part} in {error}");
+        }
+    }
+
+    #[test]
+    fn the_answer_of_a_notification_is_one_or_many() {
+        let mut step = Step::new(1, "tell", StepType::Notify);
+        step.out = Some(
+            r#"{"eventId":"e","eventData":1,"notifyResponse":[{"workflowRunId":"wfr_1"},{}]}"#.to_owned(),
+        );
+        let many = notified(&step).unwrap();
+        assert_eq!((many.event_id.as_str(), many.notify_response.len()), ("e", 2));
+        step.out =
+            Some(r#"{"eventId":"e","notifyResponse":{"workflowRunId":"wfr_1","messageId":"m"}}"#.to_owned());
+        let one = notified(&step).unwrap();
+        assert_eq!(one.notify_response[0].workflow_run_id, "wfr_1");
+        step.out = None;
+        assert!(notified(&step).is_err());
+    }
+}

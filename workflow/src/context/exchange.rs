@@ -1,0 +1,174 @@
+//! Where the steps of a function and the driver that polls it meet.
+
+use std::{
+    future::{pending, poll_fn},
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, ThreadId},
+};
+
+use super::slot::{Slot, Ticket};
+use crate::{
+    Error, Result,
+    error::panicked,
+    protocol::Step,
+    replay::{Claim, Fault},
+};
+
+/// What became of a step in the hands of its future.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The body has run; its result as JSON.
+    Ran(Result<String, Error>),
+    /// The future was dropped.
+    Dropped,
+}
+
+/// What a poll of the function has brought.
+#[derive(Default)]
+pub(crate) struct News {
+    /// Steps that were claimed and are in no group yet, in the order of their claims.
+    pub(crate) claims: Vec<Arc<Slot>>,
+    /// What became of members of the group in flight.
+    pub(crate) outcomes: Vec<(usize, Outcome)>,
+    /// Why the invocation cannot go on.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// The meeting point: step futures put claims and outcomes, the driver takes them.
+#[derive(Default)]
+pub(crate) struct Exchange {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    news: News,
+    /// Whether there is anything in `news` that the driver has not seen.
+    fresh: bool,
+    /// The thread that polls the function right now.
+    polled_by: Option<ThreadId>,
+    /// The step whose body is polled right now.
+    running: Option<Running>,
+    /// The attempt of the code between steps.
+    attempt: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Running {
+    member: usize,
+    attempt: u32,
+}
+
+impl Exchange {
+    /// The driver's side: polls the function, and says whether that has brought anything.
+    pub(crate) fn while_polled<T>(&self, poll: impl FnOnce() -> T) -> (T, bool) {
+        self.lock().polled_by = Some(thread::current().id());
+        let polled = poll();
+        let mut state = self.lock();
+        state.polled_by = None;
+        let fresh = mem::take(&mut state.fresh);
+        (polled, fresh)
+    }
+
+    /// The driver's side: takes outcomes and fault, and the claims if a new group may begin.
+    pub(crate) fn take(&self, claims_too: bool) -> News {
+        let mut state = self.lock();
+        let mut news = News { fault: state.news.fault.take(), ..News::default() };
+        mem::swap(&mut news.outcomes, &mut state.news.outcomes);
+        if claims_too {
+            mem::swap(&mut news.claims, &mut state.news.claims);
+        }
+        news
+    }
+
+    /// The driver's side: sets which attempt the code between steps is in.
+    pub(crate) fn set_attempt(&self, attempt: u32) {
+        self.lock().attempt = attempt;
+    }
+
+    /// The attempt of the running step or, outside of one, of the code between steps.
+    pub(super) fn attempt(&self) -> u32 {
+        let state = self.lock();
+        match state.running {
+            Some(running) if state.polled_by == Some(thread::current().id()) => running.attempt,
+            _ => state.attempt.max(1),
+        }
+    }
+
+    /// Claims a step.
+    ///
+    /// # Errors
+    ///
+    /// If the step is not awaited by the workflow function: nobody would ever run it.
+    pub(super) async fn claim(&self, claim: Claim) -> Result<Ticket<'_>> {
+        let mut state = self.lock();
+        if state.polled_by != Some(thread::current().id()) {
+            return Err(Error::non_retryable(format!(
+                "the step `{}` ({}) is not awaited by the workflow function itself but by a spawned task or after the \
+                 function has ended; await it in the function, together with others by `join!` or `try_join_all`",
+                claim.name, claim.location
+            )));
+        }
+        if let Some(Running { member, .. }) = state.running {
+            let fault = Fault::Nested { inner: claim.name, location: claim.location, outer: member };
+            drop(state);
+            return self.fail(fault).await;
+        }
+        let slot = Slot::new(claim);
+        state.news.claims.push(Arc::clone(&slot));
+        state.fresh = true;
+        drop(state);
+        Ok(Ticket::new(self, slot))
+    }
+
+    /// A step that the engine performs: claims it and waits until it is recorded.
+    pub(super) async fn perform(&self, claim: Claim) -> Result<Step> {
+        Ok(self.claim(claim).await?.recorded().await)
+    }
+
+    /// Ends the invocation. Never returns: the function is dropped.
+    pub(super) async fn fail<T>(&self, fault: Fault) -> T {
+        {
+            let mut state = self.lock();
+            state.news.fault.get_or_insert(fault);
+            state.fresh = true;
+        }
+        pending().await
+    }
+
+    /// Polls a body to its end, with everybody knowing which step is running. A panic is an ordinary failure of the step.
+    pub(super) async fn run_body<T>(
+        &self,
+        member: usize,
+        attempt: u32,
+        body: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let mut body = pin!(body);
+        poll_fn(|cx| {
+            self.lock().running = Some(Running { member, attempt });
+            let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx)));
+            self.lock().running = None;
+            polled.unwrap_or_else(|panic| Err(panicked(&*panic)).into())
+        })
+        .await
+    }
+
+    /// Says what became of a member of the group in flight.
+    pub(super) fn push(&self, member: usize, outcome: Outcome) {
+        let mut state = self.lock();
+        state.news.outcomes.push((member, outcome));
+        state.fresh = true;
+    }
+
+    /// Takes back a claim that is in no group yet.
+    pub(super) fn withdraw(&self, slot: &Arc<Slot>) {
+        self.lock().news.claims.retain(|claimed| !Arc::ptr_eq(claimed, slot));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,105 @@
+//! What a workflow function works with: its payload, its run, and its steps.
+//!
+//! A step is a future. When it is polled first it puts a *claim* on the [`exchange`](exchange::Exchange); the driver takes
+//! all claims of one poll as a group, and puts each step's *turn* back: run your body now, or here is your result.
+
+mod events;
+pub(crate) mod exchange;
+mod results;
+mod run;
+mod sleep;
+pub(crate) mod slot;
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::HeaderMap;
+
+use self::exchange::Exchange;
+pub use self::{
+    results::{Notify, StepFailure, WaitResult},
+    run::StepBuilder,
+};
+use crate::engine::RunInfo;
+
+/// The context of a running workflow: its payload of type `P`, its run, and its steps.
+///
+/// It is cheap to clone, and all clones are the same context. Steps belong to the workflow function: they are awaited there,
+/// alone or together (`tokio::join!`, `try_join_all`), not in spawned tasks and not inside other steps.
+pub struct WorkflowContext<P> {
+    invocation: Arc<Invocation<P>>,
+}
+
+pub(crate) struct Invocation<P> {
+    pub(crate) payload: P,
+    pub(crate) run: RunInfo,
+    pub(crate) headers: HeaderMap,
+    pub(crate) exchange: Arc<Exchange>,
+}
+
+impl<P> WorkflowContext<P> {
+    pub(crate) fn new(invocation: Invocation<P>) -> Self {
+        Self { invocation: Arc::new(invocation) }
+    }
+
+    /// What the run was triggered with.
+    pub fn request_payload(&self) -> &P {
+        &self.invocation.payload
+    }
+
+    /// The user's own headers, as given at the trigger. They are on every delivery of the run.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.invocation.headers
+    }
+
+    /// The id of the run (`wfr_…`).
+    pub fn workflow_run_id(&self) -> &str {
+        &self.invocation.run.id
+    }
+
+    /// The URL of the workflow or, where the engine runs in this process, its path.
+    pub fn url(&self) -> &str {
+        &self.invocation.run.url
+    }
+
+    /// When the run was triggered. The same in every invocation, unlike the clock.
+    pub fn created_at(&self) -> SystemTime {
+        let since_epoch = Duration::from_millis(self.invocation.run.created_at.unsigned_abs());
+        let created_at = if self.invocation.run.created_at < 0 {
+            SystemTime::UNIX_EPOCH.checked_sub(since_epoch)
+        } else {
+            SystemTime::UNIX_EPOCH.checked_add(since_epoch)
+        };
+        created_at.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// The labels given at the trigger.
+    pub fn labels(&self) -> &[String] {
+        &self.invocation.run.labels
+    }
+
+    /// Which attempt this is, counted from 1: inside a step, of this step; outside, of the code before the next step.
+    ///
+    /// It differs from invocation to invocation, so steps must not depend on it; what is done inside of one may.
+    pub fn attempt(&self) -> u32 {
+        self.invocation.exchange.attempt()
+    }
+}
+
+impl<P> Clone for WorkflowContext<P> {
+    fn clone(&self) -> Self {
+        Self { invocation: Arc::clone(&self.invocation) }
+    }
+}
+
+impl<P: fmt::Debug> fmt::Debug for WorkflowContext<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkflowContext")
+            .field("run", &self.invocation.run)
+            .field("payload", &self.invocation.payload)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,197 @@
+//! Steps that run a function of the user.
+
+use std::panic::Location;
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{StepFailure, WorkflowContext, exchange::Exchange, slot::Turn};
+use crate::{
+    Error, Result, json,
+    protocol::Step,
+    replay::{Claim, Fault, Work},
+};
+
+impl<P> WorkflowContext<P> {
+    /// Runs `body` as a step: its result is recorded, and from then on taken instead of running it again.
+    ///
+    /// The body may borrow everything around it. Its result goes through JSON, so that the function sees the same value now
+    /// and on replay. When it fails, the run is suspended and the step is tried again later, as the run's retries say;
+    /// the function does not see the failure. To see it, use [`try_run`](Self::try_run).
+    ///
+    /// A step runs at least once: when the process dies after the body and before its result is recorded, it runs again.
+    ///
+    /// ```
+    /// # async fn f(ctx: workflow::WorkflowContext<u32>) -> workflow::Result<()> {
+    /// let receipt: String = ctx.run("charge", async || Ok(format!("charged {}", ctx.request_payload()))).await?;
+    /// # let _ = receipt; Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Only if the step is not awaited by the workflow function itself.
+    #[track_caller]
+    #[must_use = "a step does nothing until it is awaited"]
+    pub fn run<T, F>(&self, name: impl Into<String>, body: F) -> impl Future<Output = Result<T>>
+    where
+        T: Serialize + DeserializeOwned,
+        F: AsyncFnOnce() -> Result<T>,
+    {
+        self.step(name).run(body)
+    }
+
+    /// Like [`run`](Self::run), but when the last attempt has failed (or one that is not to be retried), that failure is
+    /// recorded as the step's result and given to the function, instead of failing the run. What the function then does to
+    /// make up for it is durable, too.
+    ///
+    /// ```
+    /// # async fn f(ctx: workflow::WorkflowContext<u32>) -> workflow::Result<()> {
+    /// let charged = ctx.try_run("charge", async || Ok(10)).await;
+    /// if let Err(failure) = charged {
+    ///     ctx.run("release", async || Ok(())).await?;
+    ///     return Err(workflow::Error::non_retryable(failure));
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The recorded failure.
+    #[track_caller]
+    #[must_use = "a step does nothing until it is awaited"]
+    pub fn try_run<T, F>(
+        &self,
+        name: impl Into<String>,
+        body: F,
+    ) -> impl Future<Output = Result<T, StepFailure>>
+    where
+        T: Serialize + DeserializeOwned,
+        F: AsyncFnOnce() -> Result<T>,
+    {
+        self.step(name).try_run(body)
+    }
+
+    /// A step with options of its own: `ctx.step("charge").retries(5).run(async || …)`.
+    #[track_caller]
+    pub fn step(&self, name: impl Into<String>) -> StepBuilder<'_> {
+        StepBuilder {
+            exchange: &self.invocation.exchange,
+            name: name.into(),
+            retries: None,
+            location: Location::caller(),
+        }
+    }
+}
+
+/// A step about to be run. Made by [`WorkflowContext::step`].
+#[must_use = "say what to run: `.run(async || …)`"]
+pub struct StepBuilder<'a> {
+    exchange: &'a Exchange,
+    name: String,
+    retries: Option<u32>,
+    location: &'static Location<'static>,
+}
+
+impl<'a> StepBuilder<'a> {
+    /// How often this step is retried before it has failed for good, instead of as often as the run says. 0 means one
+    /// attempt.
+    ///
+    /// An engine over HTTP counts by run: there a step can have fewer retries than the run, but not more.
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = Some(retries);
+        self
+    }
+
+    /// See [`WorkflowContext::run`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[must_use = "a step does nothing until it is awaited"]
+    pub fn run<T, F>(self, body: F) -> impl Future<Output = Result<T>> + use<'a, T, F>
+    where
+        T: Serialize + DeserializeOwned,
+        F: AsyncFnOnce() -> Result<T>,
+    {
+        let Self { exchange, name, retries, location } = self;
+        let work = Work::Run { max_retries: retries, record_failure: false };
+        run_step(exchange, Claim { name, work, location }, body)
+    }
+
+    /// See [`WorkflowContext::try_run`].
+    ///
+    /// # Errors
+    ///
+    /// The recorded failure.
+    #[must_use = "a step does nothing until it is awaited"]
+    pub fn try_run<T, F>(self, body: F) -> impl Future<Output = Result<T, StepFailure>> + use<'a, T, F>
+    where
+        T: Serialize + DeserializeOwned,
+        F: AsyncFnOnce() -> Result<T>,
+    {
+        let Self { exchange, name, retries, location } = self;
+        let work = Work::Run { max_retries: retries, record_failure: true };
+        let step = run_step(exchange, Claim { name, work, location }, async || body().await.map(Ok));
+        async { step.await.unwrap_or_else(|error| Err(StepFailure { message: error.to_string() })) }
+    }
+}
+
+/// Claims a step and, when it is its turn, runs the body, hands its result over, and waits until one is recorded.
+async fn run_step<T, F>(exchange: &Exchange, claim: Claim, body: F) -> Result<T>
+where
+    T: Serialize + DeserializeOwned,
+    F: AsyncFnOnce() -> Result<T>,
+{
+    let location = claim.location;
+    let mut ticket = exchange.claim(claim).await?;
+    let (step, own) = match ticket.turn().await {
+        Turn::Done(step) => (step, None),
+        Turn::Run { attempt } => {
+            let member = ticket.member().unwrap_or_default();
+            let result = exchange.run_body(member, attempt, body()).await;
+            let own = match result.and_then(through_json) {
+                Ok((value, out)) => {
+                    ticket.ran(Ok(out.clone()));
+                    Some((value, out))
+                }
+                Err(error) => {
+                    ticket.ran(Err(error));
+                    None
+                }
+            };
+            (ticket.recorded().await, own)
+        }
+    };
+    match own {
+        Some((value, out)) if step.out.as_deref() == Some(&out) => Ok(value),
+        _ => match decode_result(&step) {
+            Ok(value) => Ok(value),
+            Err(reason) => exchange.fail(Fault::unfit::<T>(&step, location, reason)).await,
+        },
+    }
+}
+
+/// Encodes a result and decodes it again: the function must see what it would see on replay.
+fn through_json<T: Serialize + DeserializeOwned>(value: T) -> Result<(T, String)> {
+    let out = serde_json::to_string(&value).map_err(|error| unencodable::<T>(&error))?;
+    let value = json::decode(out.as_bytes()).map_err(|misfit| unencodable::<T>(&misfit))?;
+    Ok((value, out))
+}
+
+fn unencodable<T>(reason: &dyn std::fmt::Display) -> Error {
+    Error::non_retryable(format!(
+        "the step's result cannot be recorded, because `{}` does not survive JSON: {reason}",
+        std::any::type_name::<T>()
+    ))
+}
+
+/// Reads a recorded result. Without one it is JSON's null; what is no JSON at all is text, as other SDKs have it.
+fn decode_result<T: DeserializeOwned>(step: &Step) -> Result<T, String> {
+    let out = step.out.as_deref().unwrap_or("null");
+    json::decode(out.as_bytes()).or_else(|misfit| {
+        if misfit.malformed {
+            serde_json::from_value(serde_json::Value::from(out)).map_err(|_| misfit.to_string())
+        } else {
+            Err(misfit.to_string())
+        }
+    })
+}

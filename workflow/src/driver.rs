@@ -1,0 +1,168 @@
+//! Drives one invocation: polls the function, does what the rules of replay ask for, and reports to the engine.
+//!
+//! The function is polled only when something has woken it, and once it has nothing more to say the driver waits for the
+//! engine's answers. In between it never waits for anything else: a function that waits for no step of its own is just
+//! pending, like any future.
+
+mod waker;
+
+use std::{
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+
+use self::waker::ProgramWaker;
+use crate::{
+    Result,
+    context::{
+        exchange::{Exchange, Outcome},
+        slot::{Slot, Turn},
+    },
+    engine::{BoxFuture, Reply, ReportError, Reporter},
+    error::panicked,
+    replay::{Action, Ending, Replay},
+};
+
+/// A workflow function, called: it gives its output as JSON.
+pub(crate) type Program<'a> = dyn Future<Output = Result<Option<String>>> + Send + 'a;
+
+/// Drives an invocation to its end.
+///
+/// # Errors
+///
+/// If the engine cannot take a report. Nothing is known of that report then; the engine finds out by itself.
+pub(crate) async fn drive(
+    program: Pin<&mut Program<'_>>,
+    exchange: &Exchange,
+    mut replay: Replay,
+    reporter: &dyn Reporter,
+) -> Result<Ending, ReportError> {
+    let mut driver = Driver {
+        program: Some(program),
+        exchange,
+        waker: ProgramWaker::new(),
+        group: Vec::new(),
+        reports: FuturesUnordered::new(),
+    };
+    let now = || reporter.now();
+    exchange.set_attempt(replay.attempt());
+    loop {
+        while let Some(action) = replay.next_action() {
+            match action {
+                Action::Run { member, attempt } => driver.put(member, Turn::Run { attempt }),
+                Action::Report { member, report } => {
+                    driver.reports.push(Box::pin(async move { (member, reporter.report(report).await) }))
+                }
+                Action::Release { results, attempt } => {
+                    exchange.set_attempt(attempt);
+                    driver.release(results);
+                    tokio::task::coop::consume_budget().await;
+                }
+                Action::End(ending) => return Ok(ending),
+            }
+        }
+        match driver.next().await {
+            Happening::Answered(member, reply) => replay.replied(member, reply?, now),
+            Happening::Returned(result) => replay.returned(result),
+            Happening::Polled => {}
+        }
+        driver.feed(&mut replay, now);
+    }
+}
+
+struct Driver<'a> {
+    /// The function, until it has returned.
+    program: Option<Pin<&'a mut Program<'a>>>,
+    exchange: &'a Exchange,
+    waker: Arc<ProgramWaker>,
+    /// The slots of the group in flight, by the order of the claims.
+    group: Vec<Arc<Slot>>,
+    reports: FuturesUnordered<BoxFuture<'a, (Option<usize>, Result<Reply, ReportError>)>>,
+}
+
+enum Happening {
+    /// The engine has answered a report about a member of the group, or about the invocation.
+    Answered(Option<usize>, Result<Reply, ReportError>),
+    /// The function has returned.
+    Returned(Result<Option<String>>),
+    /// The function has claimed steps, or done something about the ones it had.
+    Polled,
+}
+
+impl Driver<'_> {
+    /// Waits until something happens.
+    async fn next(&mut self) -> Happening {
+        let waker = Waker::from(Arc::clone(&self.waker));
+        poll_fn(|cx| {
+            self.waker.awake();
+            if self.waker.take()
+                && let Some(happening) = self.poll_program(&mut Context::from_waker(&waker))
+            {
+                return Poll::Ready(happening);
+            }
+            if let Poll::Ready(Some((member, reply))) = self.reports.poll_next_unpin(cx) {
+                return Poll::Ready(Happening::Answered(member, reply));
+            }
+            self.waker.sleep(cx);
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn poll_program(&mut self, cx: &mut Context<'_>) -> Option<Happening> {
+        let program = self.program.as_mut()?;
+        let (polled, news) =
+            self.exchange.while_polled(|| catch_unwind(AssertUnwindSafe(|| program.as_mut().poll(cx))));
+        match polled {
+            Ok(Poll::Pending) => return news.then_some(Happening::Polled),
+            Ok(Poll::Ready(result)) => {
+                self.program = None;
+                Some(Happening::Returned(result))
+            }
+            Err(panic) => {
+                self.program = None;
+                Some(Happening::Returned(Err(panicked(&*panic))))
+            }
+        }
+    }
+
+    /// Tells the rules what the function has done.
+    fn feed(&mut self, replay: &mut Replay, now: impl Fn() -> i64) {
+        let news = self.exchange.take(replay.takes_claims());
+        if let Some(fault) = news.fault {
+            self.program = None;
+            return replay.fault(fault);
+        }
+        for (member, outcome) in news.outcomes {
+            match outcome {
+                Outcome::Ran(result) => replay.ran(member, result),
+                Outcome::Dropped => replay.dropped(member),
+            }
+        }
+        if !news.claims.is_empty() {
+            self.group = news.claims;
+            let claims = self.group.iter().enumerate().filter_map(|(member, slot)| slot.join_group(member));
+            replay.claimed(claims.collect(), now);
+        }
+    }
+
+    fn put(&self, member: usize, turn: Turn) {
+        if let Some(slot) = self.group.get(member) {
+            slot.put(turn);
+        }
+    }
+
+    fn release(&mut self, results: Vec<Option<crate::protocol::Step>>) {
+        for (slot, result) in self.group.drain(..).zip(results) {
+            if let Some(step) = result {
+                slot.put(Turn::Done(step));
+            }
+        }
+        Waker::from(Arc::clone(&self.waker)).wake();
+    }
+}

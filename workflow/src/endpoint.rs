@@ -1,0 +1,84 @@
+//! What happens to a request for a workflow.
+//!
+//! The adapters of the web frameworks turn their request into a [`Request`] and call [`handle`]. It tells the kinds apart:
+//!
+//! * a *delivery* of an engine in this process, which comes with the request;
+//! * a *delivery* of an engine over HTTP, whose body is the history of the run;
+//! * any other `POST`, which *starts* a run.
+
+mod answer;
+mod direct;
+mod http_delivery;
+mod invocation;
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+
+pub use self::answer::rejected;
+use self::invocation::Invocation;
+use crate::{
+    Workflow,
+    engine::{Delivery, EngineHandle, HttpEngine},
+    protocol::headers,
+};
+
+/// The largest request body that adapters should accept, in bytes: a delivery carries the history of its run, up to 100 MiB
+/// of it, as base64.
+pub const MAX_BODY_BYTES: usize = 140 * 1024 * 1024;
+
+/// A request for a workflow, as an adapter hands it over.
+pub struct Request {
+    /// The URL of the request: absolute where the host is known, else its path and query.
+    pub url: String,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body as it came; signatures cover its bytes.
+    pub body: Bytes,
+    /// The engine that the app is attached to, if it is.
+    pub engine: Option<EngineHandle>,
+    /// The delivery, if the request is one of an engine in this process.
+    pub delivery: Option<Arc<Delivery>>,
+}
+
+/// Handles a request for the workflow `W`, whose further parameters are `args`.
+///
+/// Where the app is attached to no engine, the one that the environment names is used ([`HttpEngine::from_env`]).
+pub async fn handle<W: Workflow>(request: Request, args: W::Args) -> Response<Bytes> {
+    if let Some(delivery) = &request.delivery {
+        return Invocation::in_process(delivery, &request.headers).run::<W>(args).await;
+    }
+    let engine = match engine(request.engine.clone()) {
+        Ok(engine) => engine,
+        Err(message) => return rejected(StatusCode::INTERNAL_SERVER_ERROR, &message),
+    };
+    match engine {
+        EngineHandle::Embedded(_) if request.headers.contains_key(headers::WORKFLOW_SDK_VERSION) => rejected(
+            StatusCode::BAD_REQUEST,
+            "this app runs its workflows on an engine in its own process, which does not deliver over HTTP; a request that \
+             starts a run must not have the header `Upstash-Workflow-Sdk-Version`",
+        ),
+        EngineHandle::Embedded(_) => direct::start::<W>(&engine, &request).await,
+        EngineHandle::Http(http) => match http_delivery::classify(&http, &request) {
+            Ok(Some(invocation)) => invocation.run::<W>(args).await,
+            Ok(None) => direct::start::<W>(&EngineHandle::Http(http), &request).await,
+            Err(answer) => answer,
+        },
+    }
+}
+
+/// The app's engine, or the one that the environment names. The environment is read once.
+fn engine(attached: Option<EngineHandle>) -> Result<EngineHandle, String> {
+    static FROM_ENV: OnceLock<Result<Option<HttpEngine>, String>> = OnceLock::new();
+    if let Some(engine) = attached {
+        return Ok(engine);
+    }
+    match FROM_ENV.get_or_init(|| HttpEngine::from_env().map_err(|error| error.to_string())) {
+        Ok(Some(engine)) => Ok(EngineHandle::Http(engine.clone())),
+        Ok(None) => Err("this app has no workflow engine; attach one with `workflow_axum::attach`, or set `QSTASH_URL` and \
+                         `QSTASH_TOKEN` to use one over HTTP"
+            .to_owned()),
+        Err(error) => Err(format!("the workflow engine that the environment names cannot be used: {error}")),
+    }
+}

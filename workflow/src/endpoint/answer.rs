@@ -1,0 +1,104 @@
+//! The answers of an endpoint.
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{CONTENT_TYPE, RETRY_AFTER},
+};
+use serde_json::json;
+
+use crate::{
+    engine::{Failure, ReportError, Retry},
+    protocol::{duration::whole_seconds, headers},
+    replay::Ending,
+};
+
+/// The status that tells an engine never to try again.
+const NON_RETRYABLE: u16 = 489;
+
+const SDK: &str = concat!("workflow-rs/", env!("CARGO_PKG_VERSION"));
+
+/// An answer to a request that is wrong in itself: `{"error": message}`.
+pub fn rejected(status: StatusCode, message: &str) -> Response<Bytes> {
+    with_body(status, &json!({ "error": message }))
+}
+
+/// The delivery has been handled, or the run has been started.
+pub(super) fn success(run_id: &str) -> Response<Bytes> {
+    finished(run_id, "success")
+}
+
+/// The engine tells that a run has failed, and there is no function to be called then.
+pub(super) fn no_failure_function(run_id: &str) -> Response<Bytes> {
+    let mut answer = finished(run_id, "failure-callback-undefined");
+    set(&mut answer, headers::WORKFLOW_FAILURE_CALLBACK_NOTFOUND, HeaderValue::from_static("true"));
+    answer
+}
+
+/// A delivery that cannot be understood. The engine tries again.
+pub(super) fn not_understood(message: &str) -> Response<Bytes> {
+    let body = json!({ "error": "WorkflowError", "message": message, "stack": "" });
+    with_body(StatusCode::INTERNAL_SERVER_ERROR, &body)
+}
+
+/// The outcome of an invocation.
+pub(super) fn ended(run_id: &str, ending: Result<Ending, ReportError>) -> Response<Bytes> {
+    match ending {
+        Ok(Ending::Completed | Ending::Suspended | Ending::RunEnded) => success(run_id),
+        Ok(Ending::Repeated) => finished(run_id, "duplicate-step"),
+        Ok(Ending::Failed(failure)) => failed(&failure),
+        Err(error) => {
+            let message = format!("the engine did not take what the workflow reported: {error}");
+            if error.permanent { not_retried(&message) } else { not_understood(&message) }
+        }
+    }
+}
+
+/// A failed attempt. The engine learns from the answer what to do.
+pub(super) fn failed(failure: &Failure) -> Response<Bytes> {
+    let mut answer = match failure.retry {
+        Retry::Backoff => not_understood(&failure.message),
+        Retry::Never => not_retried(&failure.message),
+        Retry::After(delay) => {
+            let body = json!({ "error": "WorkflowRetryAfterError", "message": failure.message, "stack": "" });
+            let mut answer = with_body(StatusCode::TOO_MANY_REQUESTS, &body);
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
+            answer
+        }
+    };
+    if let Some(name) = &failure.step_name {
+        let printable: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if let Ok(name) = HeaderValue::from_str(&printable).or(HeaderValue::from_bytes(printable.as_bytes()))
+        {
+            set(&mut answer, headers::ERROR_STEP_NAME, name);
+        }
+    }
+    answer
+}
+
+fn not_retried(message: &str) -> Response<Bytes> {
+    let body = json!({ "error": "WorkflowNonRetryableError", "message": message, "stack": "" });
+    let status = StatusCode::from_u16(NON_RETRYABLE).unwrap_or(StatusCode::BAD_REQUEST);
+    let mut answer = with_body(status, &body);
+    set(&mut answer, headers::NON_RETRYABLE_ERROR, HeaderValue::from_static("true"));
+    answer
+}
+
+fn finished(run_id: &str, condition: &str) -> Response<Bytes> {
+    let body = json!({ "workflowRunId": run_id, "finishCondition": condition });
+    let mut answer = with_body(StatusCode::OK, &body);
+    set(&mut answer, headers::WORKFLOW_SDK, HeaderValue::from_static(SDK));
+    answer
+}
+
+fn with_body(status: StatusCode, body: &serde_json::Value) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::from(body.to_string()));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    set(&mut answer, headers::WORKFLOW_SDK_VERSION, HeaderValue::from_static(headers::PROTOCOL_VERSION));
+    answer
+}
+
+fn set(answer: &mut Response<Bytes>, name: &'static str, value: HeaderValue) {
+    answer.headers_mut().insert(name, value);
+}

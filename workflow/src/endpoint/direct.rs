@@ -1,0 +1,87 @@
+//! Requests that come from no engine: each starts a run.
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode, header::CONTENT_TYPE};
+
+use super::{Request, answer, rejected};
+use crate::{
+    Client, ClientError, EngineHandle, Workflow,
+    client::Triggered,
+    protocol::headers::{LABEL, is_passed_on},
+    workflow::decode_payload,
+};
+
+/// Starts a run of `W` with the request's body as its payload, unless it does not fit.
+pub(super) async fn start<W: Workflow>(engine: &EngineHandle, request: &Request) -> Response<Bytes> {
+    if let Err(error) = decode_payload::<W::Payload>(&request.body) {
+        let status = if error.malformed { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
+        return rejected(status, &format!("no run of `{}` is started: the payload {error}", W::NAME));
+    }
+    let started = match engine {
+        EngineHandle::Embedded(embedded) => trigger(&embedded.client(), request).await,
+        EngineHandle::Http(http) => match http.workflow_url(&request.url) {
+            Ok(url) => http.trigger_first(&url, &request.headers, request.body.clone()).await,
+            Err(error) => Err(error),
+        },
+    };
+    match started {
+        Ok(run) => answer::success(&run.workflow_run_id),
+        Err(error) => refused(W::NAME, &error),
+    }
+}
+
+async fn trigger(client: &Client, request: &Request) -> Result<Triggered, ClientError> {
+    let content_type = text(&request.headers, CONTENT_TYPE.as_str()).unwrap_or("application/json");
+    let mut trigger = client.trigger(path(&request.url), &()).raw(request.body.clone(), content_type);
+    for label in text(&request.headers, LABEL).unwrap_or_default().split(',').map(str::trim) {
+        if !label.is_empty() {
+            trigger = trigger.label(label);
+        }
+    }
+    for (name, value) in &request.headers {
+        if is_passed_on(name.as_str()) && *name != LABEL {
+            trigger = trigger.header(name.as_str(), String::from_utf8_lossy(value.as_bytes()));
+        }
+    }
+    trigger.await
+}
+
+/// The answer where the engine starts no run. What the caller can do something about keeps its status.
+fn refused(workflow: &str, error: &ClientError) -> Response<Bytes> {
+    let status = match error {
+        ClientError::Refused { status: status @ (412 | 413 | 429), .. } => StatusCode::from_u16(*status).ok(),
+        ClientError::Unreachable { .. } => Some(StatusCode::SERVICE_UNAVAILABLE),
+        _ => None,
+    };
+    tracing::error!(workflow, %error, "no run could be started");
+    rejected(
+        status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        &format!("no run of `{workflow}` is started: {error}"),
+    )
+}
+
+/// The path and query of a URL: an engine in this process reaches its workflows by them.
+fn path(url: &str) -> &str {
+    match url.split_once("://") {
+        Some((_, rest)) if !url.starts_with('/') => {
+            rest.find('/').and_then(|start| rest.get(start..)).unwrap_or("/")
+        }
+        _ => url,
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path;
+
+    #[test]
+    fn the_path_of_a_url_is_what_follows_the_host() {
+        assert_eq!(path("http://a.test/b/c?d=/e"), "/b/c?d=/e");
+        assert_eq!(path("http://a.test"), "/");
+        assert_eq!(path("/b?c=http://d/e"), "/b?c=http://d/e");
+    }
+}

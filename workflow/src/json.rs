@@ -1,0 +1,28 @@
+//! Reading JSON with errors that name the field.
+
+use serde::de::DeserializeOwned;
+
+/// What does not fit, and where: the place is in the text.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub(crate) struct Misfit {
+    text: String,
+    /// Whether the input is no JSON at all.
+    pub(crate) malformed: bool,
+}
+
+/// Decodes JSON. Only when that fails is it read again to find the path of the field.
+pub(crate) fn decode<T: DeserializeOwned>(json: &[u8]) -> Result<T, Misfit> {
+    serde_json::from_slice(json).map_err(|error| {
+        let mut again = serde_json::Deserializer::from_slice(json);
+        let path = serde_path_to_error::deserialize::<_, T>(&mut again)
+            .err()
+            .map(|error| error.path().to_string())
+            .filter(|path| path != ".");
+        let text = match path {
+            Some(path) => format!("at `{path}`: {error}"),
+            None => error.to_string(),
+        };
+        Misfit { text, malformed: !error.is_data() }
+    })
+}

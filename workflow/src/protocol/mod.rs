@@ -1,0 +1,15 @@
+//! The Upstash Workflow wire protocol: steps, histories, headers, signatures and durations.
+//!
+//! Both sides use it: the endpoint in this crate, and the engine that delivers to it.
+
+pub mod duration;
+pub mod headers;
+mod history;
+pub mod run_id;
+pub mod signature;
+mod step;
+
+pub use self::{
+    history::{HistoryError, StepDelivery},
+    step::{Step, StepType},
+};

@@ -1,0 +1,129 @@
+//! Which steps of the history the steps of a group are.
+//!
+//! A group takes the next positions. A step alone in its group is matched by its position. Steps of a larger group are
+//! matched by their names: a program may poll its branches in another order than last time (`tokio::join!` rotates them),
+//! so the order of the claims says nothing.
+
+use std::collections::HashMap;
+
+use super::{Claim, Fault, recorded::Recorded};
+use crate::protocol::Step;
+
+/// The positions of the steps of a group that begins at `first`, in the order of the claims.
+pub(super) fn positions(claims: &[Claim], first: u32, recorded: &Recorded) -> Result<Vec<u32>, Fault> {
+    check_names(claims)?;
+    let Some(leader) = claims.first() else { return Ok(Vec::new()) };
+    let size = u32::try_from(claims.len()).unwrap_or(u32::MAX);
+    let end = first.saturating_add(size);
+    if recorded.first().is_none() {
+        return Ok((first..end).collect());
+    }
+    let mut results = 0;
+    for (id, step) in recorded.group(first..end) {
+        results += u32::from(step.step_id != 0);
+        if step.concurrent != size {
+            return Err(other_size(id, step, size, leader));
+        }
+    }
+    if results < size
+        && let Some(later) = recorded.first_from(end)
+    {
+        return Err(match recorded.group(first..end).next() {
+            None if later.concurrent > 1 => other_size(later.position(), later, size, leader),
+            _ => gap(first, claims, recorded, later),
+        });
+    }
+    match claims {
+        [claim] => {
+            if let Some((id, step)) = recorded.group(first..end).next() {
+                check(claim, id, step)?;
+            }
+            Ok(vec![first])
+        }
+        _ => by_name(claims, first..end, recorded),
+    }
+}
+
+fn by_name(claims: &[Claim], ids: std::ops::Range<u32>, recorded: &Recorded) -> Result<Vec<u32>, Fault> {
+    let mut named: HashMap<&str, (u32, &Step)> =
+        recorded.group(ids.clone()).map(|(id, step)| (step.step_name.as_str(), (id, step))).collect();
+    let mut free = {
+        let mut taken = recorded.group(ids.clone()).map(|(id, _)| id).collect::<Vec<_>>();
+        taken.sort_unstable();
+        ids.filter(move |id| taken.binary_search(id).is_err())
+    };
+    let mut found = Vec::with_capacity(claims.len());
+    for claim in claims {
+        let known = named.remove(claim.name.as_str());
+        if let Some((id, step)) = known {
+            check(claim, id, step)?;
+        }
+        found.push(known.map(|(id, _)| id));
+    }
+    let stranger = || claims.iter().zip(&found).find(|(_, id)| id.is_none()).map(|(claim, _)| claim);
+    if let Some((id, step)) = named.into_values().min_by_key(|(id, _)| *id)
+        && let Some(claim) = stranger()
+    {
+        return Err(other_step(claim, id, step));
+    }
+    Ok(found.into_iter().filter_map(|id| id.or_else(|| free.next())).collect())
+}
+
+fn check_names(claims: &[Claim]) -> Result<(), Fault> {
+    if let Some(claim) = claims.iter().find(|claim| claim.name.is_empty()) {
+        return Err(Fault::NoName { location: claim.location });
+    }
+    if claims.len() < 2 {
+        return Ok(());
+    }
+    let mut seen = HashMap::with_capacity(claims.len());
+    for claim in claims {
+        if let Some(first) = seen.insert(claim.name.as_str(), claim.location) {
+            return Err(Fault::SameName { name: claim.name.clone(), first, second: claim.location });
+        }
+    }
+    Ok(())
+}
+
+fn check(claim: &Claim, id: u32, step: &Step) -> Result<(), Fault> {
+    if claim.name == step.step_name && claim.step_type() == step.step_type {
+        Ok(())
+    } else {
+        Err(other_step(claim, id, step))
+    }
+}
+
+fn other_step(claim: &Claim, id: u32, step: &Step) -> Fault {
+    Fault::OtherStep {
+        id,
+        recorded_name: step.step_name.clone(),
+        recorded_type: step.step_type,
+        name: claim.name.clone(),
+        step_type: claim.step_type(),
+        location: claim.location,
+    }
+}
+
+fn other_size(id: u32, step: &Step, size: u32, leader: &Claim) -> Fault {
+    Fault::OtherSize {
+        id,
+        recorded_name: step.step_name.clone(),
+        recorded: step.concurrent,
+        produced: size,
+        name: leader.name.clone(),
+        location: leader.location,
+    }
+}
+
+/// Names the first step of the group that is not recorded, beside the later one that is.
+fn gap(first: u32, claims: &[Claim], recorded: &Recorded, later: &Step) -> Fault {
+    let end = first.saturating_add(u32::try_from(claims.len()).unwrap_or(u32::MAX));
+    let known: Vec<_> = recorded.group(first..end).map(|(id, step)| (id, step.step_name.as_str())).collect();
+    let missing = claims.iter().find(|claim| known.iter().all(|(_, name)| *name != claim.name));
+    let id = (first..end).find(|id| known.iter().all(|(known, _)| known != id)).unwrap_or(first);
+    let (name, location) = missing
+        .or(claims.first())
+        .map(|claim| (claim.name.clone(), claim.location))
+        .unwrap_or_else(|| (String::new(), std::panic::Location::caller()));
+    Fault::Gap { id, name, location, later_id: later.position(), later_name: later.step_name.clone() }
+}

@@ -1,0 +1,405 @@
+//! The rules of replay, without any input or output.
+//!
+//! A program asks for steps; a history says which of them are recorded. [`Replay`] decides, group by group, what becomes of
+//! each step: it is done already, it runs now, or it waits. The driver feeds it what happens (claims, results of bodies,
+//! answers of the engine) and does the [`Action`]s that it asks for.
+//!
+//! * [`claim`]: a step as the program asks for it.
+//! * [`recorded`]: the history, by position.
+//! * [`matching`]: which recorded step is which claim; here divergence is found.
+//! * [`group`]: the steps that run side by side, and how far each of them is.
+//! * [`attempts`]: failed attempts so far.
+//! * [`fault`]: why an invocation cannot go on.
+
+mod attempts;
+mod claim;
+mod fault;
+mod group;
+mod matching;
+mod recorded;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+
+pub(crate) use self::{
+    attempts::Attempts,
+    claim::{Claim, Work},
+    fault::Fault,
+};
+use self::{
+    group::{Group, Progress},
+    recorded::Recorded,
+};
+use crate::{
+    Error, StepFailure,
+    engine::{Failure, Mode, Reply, Report, Retry},
+    protocol::Step,
+};
+
+/// What the driver is to do next.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Let this member of the group run its body.
+    Run {
+        /// The member, by the order of the claims.
+        member: usize,
+        /// Which attempt it is, counted from 1.
+        attempt: u32,
+    },
+    /// Make a report, and give the answer to [`Replay::replied`].
+    Report {
+        /// The member of the group that it is about, if it is about one.
+        member: Option<usize>,
+        /// The report.
+        report: Report,
+    },
+    /// Give all members of the group their results at once; those that were given up have none.
+    Release {
+        /// The results, by the order of the claims.
+        results: Vec<Option<Step>>,
+        /// Which attempt the code that now runs is in.
+        attempt: u32,
+    },
+    /// End the invocation.
+    End(Ending),
+}
+
+/// How an invocation ends.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// The function has returned, and the engine knows.
+    Completed,
+    /// There is nothing to do for now; the engine calls again.
+    Suspended,
+    /// The run has ended elsewhere.
+    RunEnded,
+    /// The delivery is one that has been handled already.
+    Repeated,
+    /// An attempt has failed, and the engine is to learn it from the answer.
+    Failed(Failure),
+}
+
+/// One invocation's replay of a run.
+pub(crate) struct Replay {
+    mode: Mode,
+    recorded: Recorded,
+    attempts: Attempts,
+    /// The position of the next group's first step.
+    next_id: u32,
+    group: Group,
+    /// Reports that are not answered yet.
+    unanswered: usize,
+    /// The last report, to be made once all others are answered.
+    conclusion: Option<Report>,
+    /// Whether the last report is that the function has returned.
+    completing: bool,
+    /// Whether the report that was made last lets the engine call again by itself.
+    parked: bool,
+    /// The failure that was reported last, for the answer.
+    failure: Option<Failure>,
+    over: bool,
+    actions: VecDeque<Action>,
+}
+
+impl Replay {
+    /// Begins with what is recorded, in the order in which it was recorded.
+    pub(crate) fn new(mode: Mode, history: Vec<Step>, attempts: Attempts) -> Self {
+        let mut replay = Self {
+            mode,
+            recorded: Recorded::new(history),
+            attempts,
+            next_id: 1,
+            group: Group::default(),
+            unanswered: 0,
+            conclusion: None,
+            completing: false,
+            parked: false,
+            failure: None,
+            over: false,
+            actions: VecDeque::new(),
+        };
+        if mode == Mode::Suspend && replay.recorded.ends_with_repetition() {
+            replay.end(Ending::Repeated);
+        }
+        replay
+    }
+
+    /// What to do next, if anything.
+    pub(crate) fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// Whether no group is in flight, so that new claims make the next one.
+    pub(crate) fn takes_claims(&self) -> bool {
+        self.group.is_empty() && self.unanswered == 0 && !self.over
+    }
+
+    /// Which attempt the code before the next step is in, counted from 1.
+    pub(crate) fn attempt(&self) -> u32 {
+        self.attempts.next(self.next_id)
+    }
+
+    /// The program asks for these steps, all in one poll.
+    pub(crate) fn claimed(&mut self, claims: Vec<Claim>, now: impl Fn() -> i64) {
+        match matching::positions(&claims, self.next_id, &self.recorded) {
+            Err(fault) => self.fault(fault),
+            Ok(ids) => {
+                self.group = Group::new(claims, ids, self.next_id);
+                match self.mode {
+                    Mode::Continue => self.go_on(&now),
+                    Mode::Suspend => self.one_step(&now),
+                }
+                self.settle();
+            }
+        }
+    }
+
+    /// The body of a member has run.
+    pub(crate) fn ran(&mut self, member: usize, result: Result<String, Error>) {
+        if !self.group.is_running(member) {
+            return;
+        }
+        let Some(mut step) = self.group.step(member) else { return };
+        let report = match result {
+            Ok(out) => {
+                step.out = Some(out);
+                Report::Append(step)
+            }
+            Err(error) => self.failed(member, step, &error),
+        };
+        self.report(Some(member), report);
+    }
+
+    /// The future of a member was dropped by the program: nobody waits for its result any more.
+    pub(crate) fn dropped(&mut self, member: usize) {
+        self.group.give_up(member);
+        self.settle();
+    }
+
+    /// The engine has answered a report.
+    pub(crate) fn replied(&mut self, member: Option<usize>, reply: Reply, now: impl Fn() -> i64) {
+        self.unanswered = self.unanswered.saturating_sub(1);
+        match (reply, member) {
+            (Reply::Ended, _) => self.end(Ending::RunEnded),
+            (Reply::Answer, _) => {
+                let ending = self.failure.take().map_or(Ending::Suspended, Ending::Failed);
+                self.end(ending);
+            }
+            (Reply::Done, None) if self.completing => self.end(Ending::Completed),
+            (_, None) => self.end(Ending::Suspended),
+            (_, Some(_)) if self.mode == Mode::Suspend => self.end(Ending::Suspended),
+            (Reply::Recorded(step), Some(member)) => {
+                self.recorded.note(step.step_id);
+                self.progressed(member, Progress::of(step, &now));
+            }
+            (Reply::Pending | Reply::RetryAt(_) | Reply::Done, Some(member)) => {
+                self.progressed(member, Progress::Pending);
+            }
+        }
+    }
+
+    /// The function has returned.
+    pub(crate) fn returned(&mut self, result: Result<Option<String>, Error>) {
+        match (result, self.recorded.first()) {
+            (Err(error), _) => self.fail(&error),
+            (Ok(output), None) => {
+                self.completing = true;
+                self.conclude(Report::Complete { output });
+            }
+            (Ok(_), Some(step)) => {
+                let fault = Fault::EndedEarly {
+                    id: step.position(),
+                    recorded_name: step.step_name.clone(),
+                    recorded_type: step.step_type,
+                };
+                self.fault(fault);
+            }
+        }
+    }
+
+    /// The invocation cannot go on.
+    pub(crate) fn fault(&mut self, fault: Fault) {
+        let blamed = match &fault {
+            Fault::Nested { outer, .. } => self.group.step(*outer),
+            _ => None,
+        };
+        let error = fault.into_error();
+        match blamed {
+            Some(step) => {
+                let failure =
+                    Failure { step_name: Some(step.step_name), ..self.failure_of(step.step_id, &error) };
+                self.conclude_failed(failure);
+            }
+            None => self.fail(&error),
+        }
+    }
+
+    /// Continue: whatever is not recorded is done now.
+    fn go_on(&mut self, now: &dyn Fn() -> i64) {
+        for member in self.group.members() {
+            let Some(id) = self.group.id(member) else { continue };
+            match self.recorded.take(id) {
+                Some(step) => self.group.set(member, Progress::of(step, now)),
+                None if self.attempts.is_due(id, now) => self.start(member, now),
+                None => self.group.set(member, Progress::Pending),
+            }
+        }
+    }
+
+    /// Suspend: at most one thing is done in each invocation. The steps of a larger group are announced first; then each
+    /// announcement is delivered by itself, and makes its step run; of their results, the last one makes the function go on.
+    fn one_step(&mut self, now: &dyn Fn() -> i64) {
+        let ids = self.group.ids();
+        let results = self.recorded.group(ids.clone()).filter(|(_, step)| step.step_id != 0).count();
+        let delivered = self.recorded.delivered_plan().filter(|id| ids.contains(id));
+        let delivered_result =
+            self.recorded.group(ids.clone()).any(|(id, step)| Some(id) == delivered && step.step_id != 0);
+        let begun = self.recorded.group(ids).next().is_some();
+        let size = self.group.len();
+        if results == size {
+            for member in self.group.members() {
+                if let Some(step) = self.group.id(member).and_then(|id| self.recorded.take(id)) {
+                    self.group.set(member, Progress::Done(step));
+                }
+            }
+        } else if size == 1 {
+            self.start(0, now);
+        } else if !begun {
+            let plans = self.group.plans();
+            self.conclude(Report::Plan(plans));
+        } else if let Some(member) =
+            delivered.filter(|_| !delivered_result).and_then(|id| self.group.member_of(id))
+        {
+            self.start(member, now);
+        } else {
+            self.end(Ending::Suspended);
+        }
+    }
+
+    fn start(&mut self, member: usize, now: &dyn Fn() -> i64) {
+        let (Some(claim), Some(step)) = (self.group.claim(member), self.group.step(member)) else { return };
+        let sleep_is_over = self.mode == Mode::Suspend
+            && self.group.len() > 1
+            && matches!(claim.work, Work::SleepFor(_) | Work::SleepUntil(_));
+        let report = if sleep_is_over {
+            Some(Report::Append(step))
+        } else {
+            claim.report(step, self.group.len() == 1, now())
+        };
+        match report {
+            Some(report) => self.report(Some(member), report),
+            None => {
+                let attempt = self.group.id(member).map_or(1, |id| self.attempts.next(id));
+                self.group.set(member, Progress::Running);
+                self.actions.push_back(Action::Run { member, attempt });
+            }
+        }
+    }
+
+    fn progressed(&mut self, member: usize, progress: Progress) {
+        let parked = self.parked && progress == Progress::Pending;
+        self.group.set(member, progress);
+        if parked {
+            self.end(Ending::Suspended);
+        } else {
+            self.settle();
+        }
+    }
+
+    /// Ends the group or the invocation when nothing is in flight any more.
+    fn settle(&mut self) {
+        if self.over || self.unanswered > 0 {
+            return;
+        }
+        if let Some(report) = self.conclusion.take() {
+            self.report(None, report);
+        } else if !self.group.is_empty() && self.group.is_settled() {
+            if self.group.is_resolved() {
+                self.release();
+            } else {
+                self.conclude(Report::Park);
+            }
+        }
+    }
+
+    fn release(&mut self) {
+        self.next_id = self.group.ids().end;
+        let results = std::mem::take(&mut self.group).into_results();
+        self.actions.push_back(Action::Release { results, attempt: self.attempt() });
+    }
+
+    /// The report of a body that has failed.
+    fn failed(&mut self, member: usize, step: Step, error: &Error) -> Report {
+        let (max_retries, record_failure) = self.group.retries(member);
+        let message = error.chain();
+        let last = self.attempts.is_last(max_retries);
+        let record = record_failure.then(|| {
+            let failure = StepFailure { message: message.clone() };
+            let out = serde_json::to_string(&Err::<(), _>(failure)).ok();
+            Step { out, ..step.clone() }
+        });
+        let retry = if last && max_retries.is_some() { Retry::Never } else { error.retry() };
+        let failure = Failure {
+            step_id: step.step_id,
+            step_name: Some(step.step_name),
+            message,
+            retry,
+            max_retries,
+            record,
+            park: self.group.len() == 1,
+        };
+        self.failure = Some(failure.clone());
+        Report::Failed(failure)
+    }
+
+    /// The code between steps has failed.
+    fn fail(&mut self, error: &Error) {
+        let step_id = self.recorded.next_free();
+        self.conclude_failed(self.failure_of(step_id, error));
+    }
+
+    fn failure_of(&self, step_id: u32, error: &Error) -> Failure {
+        Failure {
+            step_id,
+            step_name: None,
+            message: error.chain(),
+            retry: error.retry(),
+            max_retries: None,
+            record: None,
+            park: true,
+        }
+    }
+
+    fn conclude_failed(&mut self, failure: Failure) {
+        self.failure = Some(failure.clone());
+        self.conclude(Report::Failed(failure));
+    }
+
+    /// Makes this the last report, after the answers of those that are on their way.
+    fn conclude(&mut self, report: Report) {
+        self.conclusion = Some(report);
+        self.settle();
+    }
+
+    fn report(&mut self, member: Option<usize>, report: Report) {
+        if let Some(member) = member {
+            self.group.set(member, Progress::Reporting);
+        }
+        self.parked = matches!(
+            report,
+            Report::Sleep { park: true, .. }
+                | Report::Wait { park: true, .. }
+                | Report::Failed(Failure { park: true, .. })
+        );
+        self.unanswered += 1;
+        self.actions.push_back(Action::Report { member, report });
+    }
+
+    fn end(&mut self, ending: Ending) {
+        if !self.over {
+            self.over = true;
+            self.actions.push_back(Action::End(ending));
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What a workflow is to the endpoint that runs it, and how its payload is read.
+
+use std::{
+    any::{Any, TypeId},
+    future::Future,
+};
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Error, Result, WorkflowContext, json};
+
+/// A durable function. `#[workflow]` implements it on a type of the function's name; nobody implements it by hand.
+pub trait Workflow: 'static {
+    /// The function's name, for logs.
+    const NAME: &'static str;
+    /// What a run is triggered with. Decoded from JSON, but for `()` (anything), `String` (a JSON string or the text as it
+    /// is) and `bytes::Bytes` (the bytes as they are).
+    type Payload: DeserializeOwned + Send + Sync + 'static;
+    /// The function's further parameters, as a tuple.
+    type Args: Send;
+    /// What the function returns.
+    type Output: Serialize;
+
+    /// Calls the function.
+    fn run(
+        ctx: WorkflowContext<Self::Payload>,
+        args: Self::Args,
+    ) -> impl Future<Output = Result<Self::Output>> + Send;
+}
+
+/// The type of the first parameter of a workflow, which says what its payload is.
+#[diagnostic::on_unimplemented(
+    message = "the first parameter of a workflow is its context, not `{Self}`",
+    label = "write `ctx: WorkflowContext<T>` here, where `T` is the type of the payload"
+)]
+pub trait ContextArg {
+    /// The type of the payload.
+    type Payload;
+}
+
+impl<P> ContextArg for WorkflowContext<P> {
+    type Payload = P;
+}
+
+/// The return type of a workflow, which says what its output is.
+#[diagnostic::on_unimplemented(
+    message = "a workflow returns `workflow::Result<T>`, not `{Self}`",
+    label = "write `workflow::Result<T>` here, where `T` implements `serde::Serialize`"
+)]
+pub trait ReturnType {
+    /// The type of the output.
+    type Output;
+}
+
+impl<T> ReturnType for Result<T, Error> {
+    type Output = T;
+}
+
+/// A payload that does not fit the workflow's type. The text goes on after "the payload".
+#[derive(Debug, thiserror::Error)]
+#[error("does not fit `{type_name}`: {reason}")]
+pub(crate) struct PayloadError {
+    type_name: &'static str,
+    reason: String,
+    /// Whether the payload is no JSON (or no text) at all.
+    pub(crate) malformed: bool,
+}
+
+/// Reads a payload. See [`Workflow::Payload`] for the special cases.
+pub(crate) fn decode_payload<P: DeserializeOwned + 'static>(body: &Bytes) -> Result<P, PayloadError> {
+    if let Some(raw) = decode_raw::<P>(body) {
+        return raw;
+    }
+    let json: &[u8] = if body.is_empty() { b"null" } else { body };
+    json::decode(json).map_err(|misfit| PayloadError {
+        type_name: std::any::type_name::<P>(),
+        reason: misfit.to_string(),
+        malformed: misfit.malformed,
+    })
+}
+
+fn decode_raw<P: 'static>(body: &Bytes) -> Option<Result<P, PayloadError>> {
+    let wanted = TypeId::of::<P>();
+    let value: Box<dyn Any> = if wanted == TypeId::of::<()>() {
+        Box::new(())
+    } else if wanted == TypeId::of::<Bytes>() {
+        Box::new(body.clone())
+    } else if wanted == TypeId::of::<String>() {
+        match text(body) {
+            Ok(text) => Box::new(text),
+            Err(error) => {
+                return Some(Err(PayloadError {
+                    type_name: "String",
+                    reason: error.to_string(),
+                    malformed: true,
+                }));
+            }
+        }
+    } else {
+        return None;
+    };
+    value.downcast().ok().map(|value| Ok(*value))
+}
+
+fn text(body: &Bytes) -> Result<String, std::str::Utf8Error> {
+    match serde_json::from_slice(body) {
+        Ok(text) => Ok(text),
+        Err(_) => std::str::from_utf8(body).map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Order {
+        id: u64,
+        items: Vec<Item>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Item {
+        count: u32,
+    }
+
+    fn decode<P: DeserializeOwned + 'static>(body: &'static str) -> Result<P, PayloadError> {
+        decode_payload(&Bytes::from_static(body.as_bytes()))
+    }
+
+    #[test]
+    fn json_is_decoded_into_the_type() {
+        let order: Order = decode(r#"{"id": 7, "items": [{"count": 2}]}"#).unwrap();
+        assert_eq!(order, Order { id: 7, items: vec![Item { count: 2 }] });
+        assert_eq!(decode::<Option<Order>>("").unwrap(), None);
+    }
+
+    #[test]
+    fn a_misfit_names_field_and_type() {
+        let error = decode::<Order>(r#"{"id": 7, "items": [{"count": 2}, {"count": "many"}]}"#).unwrap_err();
+        let message = error.to_string();
+        for part in ["Order`", "`items[1].count`", "expected u32"] {
+            assert!(message.contains(part), "{part} in {message}");
+        }
+        assert!(!error.malformed);
+        let error = decode::<Order>(r#"{"id": 7}"#).unwrap_err();
+        assert!(error.to_string().contains("missing field `items`"), "{error}");
+        assert!(!error.malformed);
+    }
+
+    #[test]
+    fn what_is_no_json_is_malformed() {
+        for body in ["{", "", "{\"id\":7,\"items\":[]} x"] {
+            let error = decode::<Order>(body).unwrap_err();
+            assert_eq!(error.malformed, !body.is_empty(), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn text_comes_as_a_json_string_or_as_it_is() {
+        assert_eq!(decode::<String>(r#""a\nb""#).unwrap(), "a\nb");
+        assert_eq!(decode::<String>("a b").unwrap(), "a b");
+        assert_eq!(decode::<String>("").unwrap(), "");
+        assert_eq!(decode::<String>("{\"a\":1}").unwrap(), "{\"a\":1}");
+        assert!(decode_payload::<String>(&Bytes::from_static(b"\xff")).unwrap_err().malformed);
+    }
+
+    #[test]
+    fn bytes_and_unit_take_anything() {
+        assert_eq!(decode_payload::<Bytes>(&Bytes::from_static(b"\xff\x00")).unwrap(), &b"\xff\x00"[..]);
+        decode::<()>("{ nonsense").unwrap();
+    }
+}
