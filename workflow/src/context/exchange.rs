@@ -104,6 +104,13 @@ impl Exchange {
     ///
     /// If the step is not awaited by the workflow function: nobody would ever run it.
     pub(super) async fn claim(&self, claim: Claim) -> Result<Ticket<'_>> {
+        match self.enter(claim)? {
+            Ok(slot) => Ok(Ticket::new(self, slot)),
+            Err(fault) => self.fail(fault).await,
+        }
+    }
+
+    fn enter(&self, claim: Claim) -> Result<Result<Arc<Slot>, Fault>> {
         let mut state = self.lock();
         if state.polled_by != Some(thread::current().id()) {
             return Err(Error::non_retryable(format!(
@@ -113,15 +120,12 @@ impl Exchange {
             )));
         }
         if let Some(Running { member, .. }) = state.running {
-            let fault = Fault::Nested { inner: claim.name, location: claim.location, outer: member };
-            drop(state);
-            return self.fail(fault).await;
+            return Ok(Err(Fault::Nested { inner: claim.name, location: claim.location, outer: member }));
         }
         let slot = Slot::new(claim);
         state.news.claims.push(Arc::clone(&slot));
         state.fresh = true;
-        drop(state);
-        Ok(Ticket::new(self, slot))
+        Ok(Ok(slot))
     }
 
     /// A step that the engine performs: claims it and waits until it is recorded.
