@@ -89,10 +89,13 @@ impl HttpReporter {
             ),
         };
         let notification = Notification { deduplication_id: Some(self.identity(&step)), ..notification };
+        let one_run = notification.run_id.clone();
         let notify_response = match deliver_notification(&self.connection, notification).await {
             Ok(Value::Null) => Value::Array(Vec::new()),
             Ok(answer) => answer,
-            Err(error) => return Err(failed(&error, is_for_good)),
+            // Refused: the answer says so, and the workflow decides.
+            Err(ClientError::Refused { status, message }) if is_for_good(status) => refused(one_run, message),
+            Err(error) => return Err(failed(&error, |_| false)),
         };
         let out = NotifyOut { event_id: &event_id, event_data, notify_response };
         step.out = Some(json(&out)?);
@@ -257,6 +260,13 @@ fn failed(error: &ClientError, permanent: impl Fn(u16) -> bool) -> ReportError {
         ClientError::Unreachable { .. } => false,
     };
     ReportError { message: error.to_string(), permanent }
+}
+
+/// The answer to a notification that the engine has refused.
+fn refused(one_run: Option<String>, message: String) -> Value {
+    let entry =
+        serde_json::json!({ "error": message, "workflowRunId": one_run.as_deref().unwrap_or_default() });
+    if one_run.is_some() { entry } else { Value::Array(vec![entry]) }
 }
 
 /// Whether asking again cannot help. Wrong credentials and rate limits can be put right while the run waits.
