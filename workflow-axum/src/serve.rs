@@ -3,7 +3,7 @@
 use std::{fmt, future::Future, marker::PhantomData, pin::Pin, sync::Arc};
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::{FromRequestParts, OriginalUri, Request},
     handler::Handler,
     response::{IntoResponse, Response},
@@ -91,12 +91,16 @@ where
 /// The whole body, as it came: signatures cover bytes. The limit is the core's, because a delivery carries the history of its
 /// run, for which the limits of frameworks are too low.
 async fn read(body: Body) -> Result<Bytes, http::Response<Bytes>> {
+    let too_large = || {
+        let message = format!("the request body is larger than {} bytes", endpoint::MAX_BODY_BYTES);
+        endpoint::rejected(StatusCode::PAYLOAD_TOO_LARGE, &message)
+    };
+    if body.size_hint().lower() > endpoint::MAX_BODY_BYTES as u64 {
+        return Err(too_large());
+    }
     match Limited::new(body, endpoint::MAX_BODY_BYTES).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(endpoint::rejected(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            &format!("the request body is larger than {} bytes", endpoint::MAX_BODY_BYTES),
-        )),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
         Err(error) => Err(endpoint::rejected(
             StatusCode::BAD_REQUEST,
             &format!("the request body could not be read: {error}"),

@@ -71,7 +71,14 @@ fn implementation(krate: &Path, name: &Ident, parts: &Parts<'_>) -> TokenStream 
     let ctx = Ident::new("ctx", Span::mixed_site());
     let args: Vec<_> =
         (0..extractors.len()).map(|i| format_ident!("arg_{i}", span = Span::mixed_site())).collect();
-    let call = quote_spanned!(name.span()=> #name(#ctx #(, #args)*));
+    let run = quote_spanned! {Span::call_site().located_at(name.span())=>
+        fn run(
+            #ctx: #krate::__private::WorkflowContext<Self::Payload>,
+            (#(#args,)*): Self::Args,
+        ) -> impl ::core::future::Future<Output = #krate::__private::Result<Self::Output>> + ::core::marker::Send {
+            #name(#ctx #(, #args)*)
+        }
+    };
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
@@ -81,12 +88,7 @@ fn implementation(krate: &Path, name: &Ident, parts: &Parts<'_>) -> TokenStream 
             type Args = (#(#extractors,)*);
             type Output = #output;
 
-            fn run(
-                #ctx: #krate::__private::WorkflowContext<Self::Payload>,
-                (#(#args,)*): Self::Args,
-            ) -> impl ::core::future::Future<Output = #krate::__private::Result<Self::Output>> + ::core::marker::Send {
-                #call
-            }
+            #run
         }
     }
 }

@@ -1,0 +1,13 @@
+use std::rc::Rc;
+
+use workflow::{WorkflowContext, workflow};
+
+#[workflow]
+async fn holds_an_rc(ctx: WorkflowContext<u32>) -> workflow::Result<()> {
+    let count = Rc::new(1);
+    ctx.run("count", async || Ok(())).await?;
+    drop(count);
+    Ok(())
+}
+
+fn main() {}
