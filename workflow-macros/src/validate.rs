@@ -52,9 +52,13 @@ pub fn validate(signature: &Signature) -> syn::Result<Parts<'_>> {
     match context {
         Some(Type::Reference(reference)) => mistakes.add(
             reference.span(),
+            format!("the context is taken by value: write `{}`", written(&reference.elem)),
+        ),
+        Some(other) if is_everyday(other) => mistakes.add(
+            other.span(),
             format!(
-                "the context is taken by value: write `{}`",
-                reference.elem.to_token_stream().to_string().replace(' ', "")
+                "the first parameter of a workflow is its context, `WorkflowContext<T>`, not `{}`",
+                written(other)
             ),
         ),
         None if signature.receiver().is_none() => mistakes.add(
@@ -77,7 +81,16 @@ pub fn validate(signature: &Signature) -> syn::Result<Parts<'_>> {
         }
     }
     let output = match &signature.output {
-        ReturnType::Type(_, output) => Some(&**output),
+        ReturnType::Type(_, output) => {
+            if is_everyday(output) {
+                let output_type = written(output);
+                mistakes.add(
+                    output.span(),
+                    format!("a workflow can fail: write `workflow::Result<{output_type}>` instead of `{output_type}`"),
+                );
+            }
+            Some(&**output)
+        }
         ReturnType::Default => {
             let place = signature.paren_token.span.close();
             mistakes.add(
@@ -88,6 +101,64 @@ pub fn validate(signature: &Signature) -> syn::Result<Parts<'_>> {
         }
     };
     mistakes.finish(context.zip(output).map(|(context, output)| Parts { context, extractors, output }))
+}
+
+/// Whether a type is certainly neither a context nor a result, nor an alias of one. The compiler tells these too, but from
+/// several places at once.
+fn is_everyday(ty: &Type) -> bool {
+    const NAMES: &[&str] = &[
+        "bool",
+        "char",
+        "f32",
+        "f64",
+        "i8",
+        "i16",
+        "i32",
+        "i64",
+        "i128",
+        "isize",
+        "u8",
+        "u16",
+        "u32",
+        "u64",
+        "u128",
+        "usize",
+        "String",
+        "Vec",
+        "Option",
+        "HashMap",
+        "BTreeMap",
+        "Bytes",
+        "Value",
+        "Json",
+        "State",
+        "Query",
+        "Path",
+        "Extension",
+        "HeaderMap",
+    ];
+    match ty {
+        Type::Tuple(_) | Type::Array(_) => true,
+        Type::Path(path) => {
+            path.path.segments.last().is_some_and(|last| NAMES.iter().any(|name| last.ident == name))
+        }
+        _ => false,
+    }
+}
+
+/// A type as people write it.
+fn written(ty: &Type) -> String {
+    let mut text = String::new();
+    for part in ty.to_token_stream().to_string().split(' ') {
+        let glued = text.is_empty()
+            || text.ends_with([':', '<', '(', '&', '['])
+            || part.starts_with([':', '<', '>', ',', ')', ']', ';']);
+        if !glued {
+            text.push(' ');
+        }
+        text.push_str(part);
+    }
+    text
 }
 
 #[derive(Default)]

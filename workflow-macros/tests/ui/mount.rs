@@ -1,19 +1,14 @@
-use axum::{Router, extract::State, routing::post};
+#![allow(unused)]
+
+use axum::Router;
 use workflow::{WorkflowContext, workflow};
 use workflow_axum::serve;
 
-#[derive(Clone)]
-struct Shop;
-
 #[workflow]
-async fn order(ctx: WorkflowContext<u32>, State(shop): State<Shop>) -> workflow::Result<()> {
+async fn order(ctx: WorkflowContext<u32>) -> workflow::Result<()> {
     Ok(())
 }
 
-async fn no_workflow() {}
-
 fn main() {
-    let _: Router = Router::new().route("/order", post(serve::<order>())).with_state("no shop");
-    let _: Router = Router::new().route("/order", serve::<order>()).with_state(Shop);
-    let _: Router = Router::new().route("/order", post(serve::<Shop>()));
+    let _: Router = Router::new().route("/order", serve::<order>());
 }

@@ -1,3 +1,5 @@
+#![allow(unused)]
+
 use axum::{Router, routing::post};
 use workflow::{WorkflowContext, workflow};
 use workflow_axum::serve;

@@ -1,3 +1,5 @@
+#![allow(unused)]
+
 use workflow::{WorkflowContext, workflow};
 
 struct Plain;
