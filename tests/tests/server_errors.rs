@@ -1,0 +1,429 @@
+//! Bad input to every route of the HTTP API: a clear JSON error, the right status, and nothing half done.
+
+use serde_json::{Value, json};
+use workflow_tests::{Answer, TOKEN, TestApi};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const RUN: (&str, &str) = ("upstash-workflow-runid", "wfr_1");
+
+/// Everything that a client can see of an engine.
+async fn visible(api: &TestApi) -> Value {
+    let runs = api.send("GET", "/v2/workflows/logs", &[], "").await.json();
+    let waiters = api.send("GET", "/v2/waiters/evt", &[], "").await.json();
+    let history = api.send("GET", "/v2/workflows/runs/wfr_1", &[], "").await.json();
+    let keys = api.send("GET", "/v2/keys", &[], "").await.json();
+    json!({ "runs": runs, "waiters": waiters, "history": history, "keys": keys })
+}
+
+/// An API with the active run `wfr_1`, which waits for `evt`.
+async fn api() -> TestApi {
+    let api = TestApi::start().await;
+    api.trigger("wfr_1").await;
+    api.wait("wfr_1", "evt").await;
+    api
+}
+
+struct Bad {
+    method: &'static str,
+    path: String,
+    headers: Vec<(&'static str, &'static str)>,
+    body: String,
+    status: u16,
+    says: &'static str,
+}
+
+fn bad(method: &'static str, path: impl Into<String>, status: u16, says: &'static str) -> Bad {
+    Bad { method, path: path.into(), headers: Vec::new(), body: String::new(), status, says }
+}
+
+impl Bad {
+    fn header(mut self, header: (&'static str, &'static str)) -> Self {
+        self.headers.push(header);
+        self
+    }
+
+    fn body(mut self, body: impl ToString) -> Self {
+        self.body = body.to_string();
+        self
+    }
+}
+
+/// Sends every request, and looks whether it was refused as it should be and has changed nothing.
+async fn refuses(all: Vec<Bad>) {
+    let api = api().await;
+    let before = visible(&api).await;
+    for bad in all {
+        let what = format!("{} {} {}", bad.method, bad.path.chars().take(90).collect::<String>(), bad.body);
+        let what: String = what.chars().take(200).collect();
+        let answer = api.send(bad.method, &bad.path, &bad.headers, bad.body).await;
+        assert_eq!(answer.status, bad.status, "{what}: {answer:?}");
+        let error = answer.error();
+        assert!(error.contains(bad.says), "{what}: {error}");
+        assert_eq!(visible(&api).await, before, "{what} has changed something");
+    }
+}
+
+fn too_long() -> String {
+    "x".repeat(513)
+}
+
+fn step(step: &Value) -> String {
+    json!([{
+        "destination": "http://app.test/wf",
+        "headers": { "upstash-workflow-runid": "wfr_1", "upstash-workflow-init": "false" },
+        "body": step.to_string(),
+    }])
+    .to_string()
+}
+
+fn batch(headers: Value) -> String {
+    json!([{ "destination": "http://app.test/wf", "headers": headers, "body": "{}" }]).to_string()
+}
+
+#[tokio::test]
+async fn publish_refuses_bad_destinations_and_headers() {
+    let publish = |path: &str| bad("POST", format!("/v2/publish/{path}"), 400, "URL of");
+    refuses(vec![
+        publish("not-a-url"),
+        publish("ftp://app.test/wf"),
+        publish("mailto:a@b"),
+        publish(""),
+        bad("POST", format!("/v2/publish/http://app.test/{}", "x".repeat(2048)), 400, "more than 2048 bytes"),
+        bad("POST", "/v2/publish/http://app.test/wf", 400, "upstash-retries")
+            .header(("upstash-retries", "many")),
+        bad("POST", "/v2/publish/http://app.test/wf", 400, "upstash-retries")
+            .header(("upstash-retries", "-1")),
+        bad("POST", "/v2/publish/http://app.test/wf", 400, "not a duration")
+            .header(("upstash-delay", "soon")),
+        bad("POST", "/v2/publish/http://app.test/wf", 400, "upstash-not-before")
+            .header(("upstash-not-before", "x")),
+        bad("POST", "/v2/publish/http://app.test/wf", 400, "").header(("upstash-retry-delay", "pow(")),
+        bad("POST", "/v2/publish/http://app.test/wf", 412, "not supported")
+            .header(("upstash-workflow-calltype", "toCallback"))
+            .header(("upstash-workflow-runid", "wfr_1")),
+        bad("POST", "/v2/publish/http://app.test/wf", 412, "schedules").header(("upstash-cron", "* * * * *")),
+        bad("POST", "/v2/publish/http://app.test/wf", 400, "not a step")
+            .header(RUN)
+            .header(("upstash-workflow-init", "false"))
+            .body("no step"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn batch_is_all_or_nothing() {
+    let good = json!({ "destination": "http://app.test/wf", "headers": { "upstash-workflow-init": "true" } });
+    let entry = |entry: Value| json!([good, entry]).to_string();
+    refuses(vec![
+        bad("POST", "/v2/batch", 400, "not the JSON").header(JSON).body("[{"),
+        bad("POST", "/v2/batch", 400, "not the JSON").header(JSON).body(""),
+        bad("POST", "/v2/batch", 400, "not the JSON").header(JSON).body("{}"),
+        bad("POST", "/v2/batch", 400, "not JSON").header(JSON).body("[] []"),
+        bad("POST", "/v2/batch", 400, "[1]").header(JSON).body(entry(json!({ "headers": {} }))),
+        bad("POST", "/v2/batch", 400, "[1].destination")
+            .header(JSON)
+            .body(entry(json!({ "destination": 1 }))),
+        bad("POST", "/v2/batch", 400, "[1].headers")
+            .header(JSON)
+            .body(entry(json!({ "destination": "http://app.test/wf", "headers": { "upstash-retries": 3 } }))),
+        bad("POST", "/v2/batch", 400, "[1].body")
+            .header(JSON)
+            .body(entry(json!({ "destination": "http://app.test/wf", "body": { "a": 1 } }))),
+        bad("POST", "/v2/batch", 400, "queue")
+            .header(JSON)
+            .body(entry(json!({ "destination": "http://app.test/wf", "queue": "q" }))),
+        bad("POST", "/v2/batch", 400, "not-a-url")
+            .header(JSON)
+            .body(entry(json!({ "destination": "not-a-url" }))),
+        bad("POST", "/v2/batch", 400, "wfr_gone").header(JSON).body(entry(json!({
+            "destination": "http://app.test/wf",
+            "headers": { "upstash-workflow-runid": "wfr_gone", "upstash-workflow-init": "false" },
+            "body": r#"{"stepId":1,"stepName":"a","stepType":"Run","concurrent":1}"#,
+        }))),
+        bad("POST", "/v2/batch?x=1", 400, "`x`").header(JSON).body("[]"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn steps_must_make_sense() {
+    let good = json!({ "stepId": 1, "stepName": "a", "stepType": "Run", "concurrent": 1 });
+    let with = |name: &str, value: Value| {
+        let mut changed = good.clone();
+        changed[name] = value;
+        step(&changed)
+    };
+    let batch = |says| bad("POST", "/v2/batch", 400, says).header(JSON);
+    refuses(vec![
+        batch("not a step").body(step(&json!("text"))),
+        batch("not a step").body(step(&json!({ "stepId": 1 }))),
+        batch("not a step").body(with("stepId", json!("1"))),
+        batch("not a step").body(with("stepId", json!(-1))),
+        batch("not a step").body(with("stepType", json!("Jump"))),
+        batch("not a step").body(with("out", json!({ "not": "text" }))),
+        batch("stepId").body(with("stepId", json!(0))),
+        bad("POST", "/v2/batch", 412, "not supported").header(JSON).body(with("stepType", json!("Invoke"))),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn triggers_refuse_bad_ids_urls_and_options() {
+    let long = too_long();
+    let trigger = |says| bad("POST", "/v2/batch/trigger", 400, says).header(JSON);
+    refuses(vec![
+        bad("POST", "/v2/trigger/not-a-url", 400, "not-a-url"),
+        bad("POST", "/v2/trigger/", 400, "URL of the workflow"),
+        bad("POST", "/v2/trigger/http://app.test/wf", 400, "upstash-retries")
+            .header(("upstash-retries", "x")),
+        bad("POST", "/v2/trigger/http://app.test/wf", 400, "not a duration").header(("upstash-delay", "-1s")),
+        trigger("513 bytes")
+            .body(batch(json!({ "upstash-workflow-runid": format!("wfr_{}", &long[..509]) }))),
+        trigger("control characters").body(batch(json!({ "upstash-workflow-runid": "a\u{7}b" }))),
+        trigger("label").body(batch(json!({ "upstash-label": long }))),
+        trigger("retry").body(batch(json!({ "upstash-retry-delay": "launch(1)" }))),
+        trigger("not the JSON").body("nothing"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn waits_refuse_bad_runs_ids_and_bodies() {
+    let body = |step: Value| json!({ "timeout": "10s", "step": step });
+    let good = body(json!({ "stepId": 2, "stepName": "w", "stepType": "Wait", "concurrent": 1 }));
+    let with = |name: &str, value: Value| {
+        let mut changed = good.clone();
+        changed[name] = value;
+        changed
+    };
+    let wait = |status, says| bad("POST", "/v2/wait/evt", status, says).header(JSON);
+    refuses(vec![
+        wait(400, "Upstash-Workflow-RunId").body(&good),
+        wait(400, "wfr_gone").header(("upstash-workflow-runid", "wfr_gone")).body(&good),
+        wait(400, "not the JSON").header(RUN).body("{"),
+        wait(400, "step").header(RUN).body(json!({ "timeout": "1s" })),
+        wait(400, "timeout").header(RUN).body(with("timeout", json!(10))),
+        wait(400, "not a duration").header(RUN).body(with("timeout", json!("soon"))),
+        wait(400, "timeoutHeaders").header(RUN).body(with("timeoutHeaders", json!({ "a": "b" }))),
+        wait(400, "step").header(RUN).body(body(json!({ "stepId": 2, "stepName": "w" }))),
+        wait(400, "stepId")
+            .header(RUN)
+            .body(body(json!({ "stepId": 0, "stepName": "w", "stepType": "Wait" }))),
+        wait(412, "webhooks").header(RUN).body(body(
+            json!({ "stepId": 2, "stepName": "w", "stepType": "WaitForWebhook", "concurrent": 1 }),
+        )),
+        bad("POST", format!("/v2/wait/{}", too_long()), 400, "513 bytes").header(RUN).body(&good),
+        bad("POST", "/v2/wait/", 400, "event id").header(RUN).body(&good),
+        bad("POST", "/v2/wait/%00", 400, "control characters").header(RUN).body(&good),
+        bad("POST", "/v2/wait/%ff%fe", 400, "not UTF-8").header(RUN).body(&good),
+        bad("POST", "/v2/wait/50%", 400, "%25").header(RUN).body(&good),
+        bad("POST", "/v2/wait/evt?x=1", 400, "`x`").header(RUN).body(&good),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn notifications_refuse_bad_ids_and_unknown_runs() {
+    refuses(vec![
+        bad("POST", format!("/v2/notify/{}", too_long()), 400, "513 bytes").body("1"),
+        bad("POST", "/v2/notify/", 400, "event id").body("1"),
+        bad("POST", "/v2/notify/a%zzb", 400, "hexadecimal").body("1"),
+        bad("POST", "/v2/notify/%c3", 400, "not UTF-8").body("1"),
+        bad("POST", "/v2/notify/wfr_gone/evt", 404, "wfr_gone").body("1"),
+        bad("POST", "/v2/notify/wfr_1/", 400, "event id").body("1"),
+        bad("POST", format!("/v2/notify/wfr_1/{}", too_long()), 400, "513 bytes").body("1"),
+        bad("POST", "/v2/notify/evt?run=wfr_1", 400, "`run`").body("1"),
+        bad("GET", format!("/v2/waiters/{}", too_long()), 400, "513 bytes"),
+        bad("GET", "/v2/waiters/", 400, "event id"),
+        bad("GET", "/v2/waiters/%e9", 400, "not UTF-8"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn runs_refuse_misspelt_filters_and_unknown_ids() {
+    let cancel = |query: &str, says| bad("DELETE", format!("/v2/workflows/runs{query}"), 400, says);
+    refuses(vec![
+        cancel("?lable=x", "`lable`"),
+        cancel("?workflowRunIds=", "workflowRunIds"),
+        cancel("?workflowRunIds=wfr_1,", "workflowRunIds"),
+        cancel("?fromDate=yesterday", "fromDate"),
+        cancel("?count=-1", "count"),
+        cancel("?count=1&count=2", "count"),
+        cancel("?workflowUrl=", "workflowUrl"),
+        cancel("?workflowUrl=http://a&workflowUrlExactMatch=maybe", "workflowUrlExactMatch"),
+        cancel("?label=%ff", "UTF-8"),
+        cancel("", "not the JSON").body("[]"),
+        cancel("", "runIds").body(json!({ "runIds": ["wfr_1"] })),
+        cancel("", "workflowRunIds").body(json!({ "workflowRunIds": "wfr_1" })),
+        bad("DELETE", "/v2/workflows/runs/wfr_gone", 404, "wfr_gone"),
+        bad("DELETE", "/v2/workflows/runs/wfr_gone?cancel=false", 404, "wfr_gone"),
+        bad("DELETE", "/v2/workflows/runs/wfr_1?cancel=perhaps", 400, "cancel"),
+        bad("DELETE", "/v2/workflows/runs/wfr_1?force=true", 400, "`force`"),
+        bad("DELETE", "/v2/workflows/runs/%ff", 400, "UTF-8"),
+        bad("GET", "/v2/workflows/runs/wfr_gone", 404, "wfr_gone"),
+        bad("GET", "/v2/workflows/runs/", 400, "run id"),
+        bad("GET", format!("/v2/workflows/runs/{}", "x".repeat(600)), 404, "no active run"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn listings_refuse_what_they_do_not_understand() {
+    let logs = |query: &str, says| bad("GET", format!("/v2/workflows/logs{query}"), 400, says);
+    refuses(vec![
+        logs("?state=DONE", "`DONE` is no state"),
+        logs("?count=ten", "count"),
+        logs("?fromDate=1.5", "fromDate"),
+        logs("?callerIp=1.2.3.4", "`callerIp`"),
+        logs("?groupBy=label", "groupBy"),
+        logs("?cursor=nonsense", "cursor"),
+        bad("GET", "/v2/workflows/events", 400, "groupBy=workflowRunId"),
+        bad("GET", "/v2/workflows/events?groupBy=x", 400, "groupBy=workflowRunId"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn unknown_routes_and_wrong_methods_are_told_apart() {
+    refuses(vec![
+        bad("GET", "/v2/nothing", 404, "GET /v2/nothing"),
+        bad("POST", "/v2/workflows", 404, "POST /v2/workflows"),
+        bad("POST", "/v2/batch/other", 404, "no route"),
+        bad("GET", "/v2/keys/other", 404, "no route"),
+        bad("GET", "/v2/publish/http://app.test/wf", 405, "POST"),
+        bad("GET", "/v2/trigger/http://app.test/wf", 405, "POST"),
+        bad("PUT", "/v2/batch", 405, "POST"),
+        bad("GET", "/v2/batch/trigger", 405, "POST"),
+        bad("GET", "/v2/wait/evt", 405, "POST"),
+        bad("DELETE", "/v2/notify/evt", 405, "POST"),
+        bad("POST", "/v2/waiters/evt", 405, "GET"),
+        bad("POST", "/v2/workflows/runs", 405, "DELETE"),
+        bad("POST", "/v2/workflows/runs/wfr_1", 405, "GET, DELETE"),
+        bad("POST", "/v2/workflows/events", 405, "GET"),
+        bad("POST", "/v2/workflows/logs", 405, "GET"),
+        bad("POST", "/v2/keys", 405, "GET"),
+        bad("GET", "/v2/keys/rotate", 405, "POST"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_answered_with_the_right_one() {
+    let api = api().await;
+    let answer = api.send("PATCH", "/v2/workflows/runs/wfr_1", &[], "").await;
+    assert_eq!(answer.headers["allow"], "GET, DELETE");
+}
+
+#[tokio::test]
+async fn nobody_without_the_token_gets_anywhere() {
+    let api = api().await;
+    let before = visible(&api).await;
+    let requests = [
+        ("POST", "/v2/publish/http://app.test/wf"),
+        ("POST", "/v2/batch"),
+        ("POST", "/v2/trigger/http://app.test/wf"),
+        ("POST", "/v2/batch/trigger"),
+        ("POST", "/v2/wait/evt"),
+        ("POST", "/v2/notify/evt"),
+        ("POST", "/v2/notify/wfr_1/evt"),
+        ("GET", "/v2/waiters/evt"),
+        ("DELETE", "/v2/workflows/runs"),
+        ("DELETE", "/v2/workflows/runs/wfr_1"),
+        ("GET", "/v2/workflows/runs/wfr_1"),
+        ("GET", "/v2/workflows/events?groupBy=workflowRunId"),
+        ("GET", "/v2/workflows/logs"),
+        ("GET", "/v2/keys"),
+        ("POST", "/v2/keys/rotate"),
+        ("GET", "/v2/nothing"),
+    ];
+    let almost = format!("Bearer {}", &TOKEN[..TOKEN.len() - 1]);
+    let longer = format!("Bearer {TOKEN}x");
+    let basic = format!("Basic {TOKEN}");
+    for (method, path) in requests {
+        for wrong in ["", "Bearer", "Bearer ", "Bearer wrong", &almost, &longer, &basic, TOKEN] {
+            let answer = api.send_plain(method, path, &[("authorization", wrong)], "").await;
+            unauthorized(&answer, &format!("{method} {path} with `{wrong}`"));
+        }
+        unauthorized(&api.send_plain(method, path, &[], "").await, path);
+        let separator = if path.contains('?') { '&' } else { '?' };
+        let answer = api.send_plain(method, &format!("{path}{separator}qstash_token=wrong"), &[], "").await;
+        unauthorized(&answer, path);
+    }
+    assert_eq!(visible(&api).await, before);
+}
+
+fn unauthorized(answer: &Answer, what: &str) {
+    assert_eq!(answer.status, 401, "{what}: {answer:?}");
+    assert!(answer.error().contains("token"), "{what}: {answer:?}");
+    assert_eq!(answer.headers["www-authenticate"], "Bearer");
+}
+
+#[tokio::test]
+async fn an_api_without_a_token_is_closed() {
+    let engine = workflow_engine::Engine::in_memory().unwrap();
+    let served = workflow_tests::Served::start(workflow_server::api(engine, "")).await;
+    let client = workflow::client::http_client_builder().unwrap().build().unwrap();
+    for authorization in ["Bearer ", "Bearer"] {
+        let request = client.get(format!("{}/v2/keys", served.url())).header("authorization", authorization);
+        assert_eq!(request.send().await.unwrap().status(), 401);
+    }
+}
+
+#[tokio::test]
+async fn the_token_may_be_in_the_query() {
+    let api = api().await;
+    let token = TOKEN.replace('=', "%3D");
+    let answer = api.send_plain("GET", &format!("/v2/waiters/evt?qstash_token={token}"), &[], "").await;
+    assert_eq!(answer.status, 200);
+
+    let path = format!("/v2/trigger/http://app.test/q?a=1&qstash_token={token}&b=2");
+    let run: Value = api.send_plain("POST", &path, &[], "").await.json();
+    let path = format!("/v2/workflows/logs?workflowRunId={}", run["workflowRunId"].as_str().unwrap());
+    let logs = api.send("GET", &path, &[], "").await.json();
+    assert_eq!(logs["runs"][0]["workflowUrl"], "http://app.test/q?a=1&b=2");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_refused_whole() {
+    let api = TestApi::start_with(|api| api.body_limit(1000)).await;
+    api.trigger("wfr_1").await;
+    let before = visible(&api).await;
+    for path in ["/v2/publish/http://app.test/wf", "/v2/batch", "/v2/notify/wfr_1/evt", "/v2/wait/evt"] {
+        let answer = api.send("POST", path, &[RUN], "x".repeat(1001)).await;
+        assert_eq!(answer.status, 413, "{path}");
+        assert!(answer.error().contains("1000 bytes"), "{path}");
+    }
+    assert_eq!(visible(&api).await, before);
+    let answer = api.send("POST", "/v2/notify/wfr_1/evt", &[], "x".repeat(1000)).await;
+    assert_eq!(answer.status, 201);
+}
+
+#[tokio::test]
+async fn ids_may_hold_every_character() {
+    let api = TestApi::start().await;
+    let odd = "a/b?c#d%e é\u{1f980}&=+,;: \"'<>";
+    let encoded: String = odd.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let entry = json!([{
+        "destination": "http://app.test/wf",
+        "headers": { "upstash-workflow-runid": format!("wfr_{odd}") },
+        "body": "{}",
+    }]);
+    let run = api.send("POST", "/v2/batch/trigger", &[JSON], entry.to_string()).await;
+    assert_eq!(run.json()[0]["workflowRunId"], format!("wfr_{odd}"));
+    assert_eq!(api.send("GET", &format!("/v2/workflows/runs/wfr_{encoded}"), &[], "").await.status, 200);
+
+    let run_id = format!("wfr_{odd}");
+    api.wait(&run_id, &encoded).await;
+    let waiters = api.send("GET", &format!("/v2/waiters/{encoded}"), &[], "").await.json();
+    assert_eq!(waiters[0]["headers"]["Upstash-Workflow-Runid"][0], run_id);
+
+    let path = format!("/v2/notify/wfr_{encoded}/{encoded}");
+    let notified = api.send("POST", &path, &[], "1").await.json();
+    assert_eq!(notified["workflowRunId"], run_id);
+    assert!(notified["waiter"].is_object(), "{notified}");
+
+    let cancelled =
+        api.send("DELETE", &format!("/v2/workflows/runs?workflowRunIds=wfr_{encoded}"), &[], "").await;
+    assert_eq!(cancelled.json(), json!({ "cancelled": 1 }));
+}
