@@ -1,1 +1,41 @@
-//! What the tests of several crates share.
+//! What the tests of several crates share: an app with an engine whose time stands still until it is moved ([`TestApp`]),
+//! workflows that do what their payload says ([`script`]), a window into running steps ([`Probe`]), a minimal endpoint of
+//! another process ([`remote`]), and the HTTP API on a port of its own ([`Served`], [`TestApi`]).
+//!
+//! Nothing here waits for a fixed time: a test waits until something is the case, and fails if that takes absurdly long.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod api;
+mod app;
+mod probe;
+pub mod remote;
+pub mod script;
+mod served;
+
+use std::{fmt, time::Duration};
+
+pub use self::{
+    api::{Answer, TOKEN, TestApi},
+    app::{Routes, START, TestApp, Told, told},
+    probe::Probe,
+    served::Served,
+};
+
+/// Long enough for the busiest machine; only a test that hangs waits for it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `check` gives something.
+///
+/// # Panics
+/// If that does not happen within a minute.
+pub async fn eventually<T>(what: impl fmt::Display, mut check: impl AsyncFnMut() -> Option<T>) -> T {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = check().await {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "this has not happened within {PATIENCE:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}

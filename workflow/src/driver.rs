@@ -18,7 +18,6 @@ use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
 use self::waker::ProgramWaker;
 use crate::{
-    Result,
     context::{
         exchange::{Exchange, Outcome},
         slot::{Slot, Turn},
@@ -29,7 +28,7 @@ use crate::{
 };
 
 /// A workflow function, called: it gives its output as JSON.
-pub(crate) type Program<'a> = dyn Future<Output = Result<Option<String>>> + Send + 'a;
+pub(crate) type Program<'a> = dyn Future<Output = crate::Result<Option<String>>> + Send + 'a;
 
 /// Drives an invocation to its end.
 ///
@@ -50,7 +49,7 @@ pub(crate) async fn drive(
         reports: FuturesUnordered::new(),
     };
     let now = || reporter.now();
-    exchange.set_attempt(replay.attempt());
+    exchange.next_group(replay.attempt());
     loop {
         while let Some(action) = replay.next_action() {
             match action {
@@ -59,7 +58,7 @@ pub(crate) async fn drive(
                     driver.reports.push(Box::pin(async move { (member, reporter.report(report).await) }))
                 }
                 Action::Release { results, attempt } => {
-                    exchange.set_attempt(attempt);
+                    exchange.next_group(attempt);
                     driver.release(results);
                     tokio::task::coop::consume_budget().await;
                 }
@@ -89,7 +88,7 @@ enum Happening {
     /// The engine has answered a report about a member of the group, or about the invocation.
     Answered(Option<usize>, Result<Reply, ReportError>),
     /// The function has returned.
-    Returned(Result<Option<String>>),
+    Returned(crate::Result<Option<String>>),
     /// The function has claimed steps, or done something about the ones it had.
     Polled,
 }

@@ -8,7 +8,7 @@ use std::{any::Any, error::Error as StdError, fmt, time::Duration};
 use crate::engine::Retry;
 
 /// The result of workflows and steps.
-pub type Result<T, E = Error> = std::result::Result<T, E>;
+pub type Result<T> = std::result::Result<T, Error>;
 
 /// Why a step or a workflow failed, and whether to try it again.
 ///

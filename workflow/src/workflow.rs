@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, Result, WorkflowContext, json};
+use crate::{Error, WorkflowContext, json};
 
 /// A durable function. `#[workflow]` implements it on a type of the function's name; nobody implements it by hand.
 pub trait Workflow: 'static {
@@ -26,7 +26,7 @@ pub trait Workflow: 'static {
     fn run(
         ctx: WorkflowContext<Self::Payload>,
         args: Self::Args,
-    ) -> impl Future<Output = Result<Self::Output>> + Send;
+    ) -> impl Future<Output = crate::Result<Self::Output>> + Send;
 }
 
 /// The type of the first parameter of a workflow, which says what its payload is.

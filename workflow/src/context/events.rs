@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{Notify, WaitResult, WorkflowContext, exchange::Exchange};
 use crate::{
-    Error, Result,
+    Error,
     client::Notified,
     json,
     protocol::Step,
@@ -46,7 +46,7 @@ impl<P> WorkflowContext<P> {
         name: impl Into<String>,
         event_id: impl Into<String>,
         timeout: Duration,
-    ) -> impl Future<Output = Result<WaitResult<T>>> {
+    ) -> impl Future<Output = crate::Result<WaitResult<T>>> {
         let work = Work::Wait { event_id: event_id.into(), timeout };
         let claim = Claim { name: name.into(), work, location: Location::caller() };
         async {
@@ -67,7 +67,7 @@ impl<P> WorkflowContext<P> {
         name: impl Into<String>,
         event_id: impl Into<String>,
         data: &D,
-    ) -> impl Future<Output = Result<Notify>> {
+    ) -> impl Future<Output = crate::Result<Notify>> {
         notifying(
             &self.invocation.exchange,
             name.into(),
@@ -91,7 +91,7 @@ impl<P> WorkflowContext<P> {
         run_id: impl Into<String>,
         event_id: impl Into<String>,
         data: &D,
-    ) -> impl Future<Output = Result<Notify>> {
+    ) -> impl Future<Output = crate::Result<Notify>> {
         notifying(
             &self.invocation.exchange,
             name.into(),
@@ -107,10 +107,10 @@ async fn notifying(
     exchange: &Exchange,
     name: String,
     event_id: String,
-    data: Result<Bytes>,
+    data: crate::Result<Bytes>,
     run_id: Option<String>,
     location: &'static Location<'static>,
-) -> Result<Notify> {
+) -> crate::Result<Notify> {
     let work = Work::Notify { event_id, data: data?, run_id };
     let step = exchange.perform(Claim { name, work, location }).await?;
     match notified(&step) {
@@ -120,14 +120,14 @@ async fn notifying(
 }
 
 /// The data of a notification: JSON, or nothing for null.
-fn encode<D: Serialize + ?Sized>(data: &D) -> Result<Bytes> {
+fn encode<D: Serialize + ?Sized>(data: &D) -> crate::Result<Bytes> {
     let json = serde_json::to_vec(data).map_err(|error| {
         Error::non_retryable(format!("the event's data cannot be turned into JSON: {error}"))
     })?;
     Ok(if json == b"null" { Bytes::new() } else { json.into() })
 }
 
-fn received<T: DeserializeOwned + 'static>(step: &Step) -> Result<WaitResult<T>> {
+fn received<T: DeserializeOwned + 'static>(step: &Step) -> crate::Result<WaitResult<T>> {
     if step.wait_timeout == Some(true) {
         return Ok(WaitResult::TimedOut);
     }

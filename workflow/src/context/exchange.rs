@@ -11,7 +11,7 @@ use std::{
 
 use super::slot::{Slot, Ticket};
 use crate::{
-    Error, Result,
+    Error,
     error::panicked,
     protocol::Step,
     replay::{Claim, Fault},
@@ -84,9 +84,12 @@ impl Exchange {
         news
     }
 
-    /// The driver's side: sets which attempt the code between steps is in.
-    pub(crate) fn set_attempt(&self, attempt: u32) {
-        self.lock().attempt = attempt;
+    /// The driver's side: a new group may begin, and the code before it is in this attempt. Claims that have waited for that
+    /// are news.
+    pub(crate) fn next_group(&self, attempt: u32) {
+        let mut state = self.lock();
+        state.attempt = attempt;
+        state.fresh |= !state.news.claims.is_empty();
     }
 
     /// The attempt of the running step or, outside of one, of the code between steps.
@@ -103,14 +106,14 @@ impl Exchange {
     /// # Errors
     ///
     /// If the step is not awaited by the workflow function: nobody would ever run it.
-    pub(super) async fn claim(&self, claim: Claim) -> Result<Ticket<'_>> {
+    pub(super) async fn claim(&self, claim: Claim) -> crate::Result<Ticket<'_>> {
         match self.enter(claim)? {
             Ok(slot) => Ok(Ticket::new(self, slot)),
             Err(fault) => self.fail(fault).await,
         }
     }
 
-    fn enter(&self, claim: Claim) -> Result<Result<Arc<Slot>, Fault>> {
+    fn enter(&self, claim: Claim) -> crate::Result<Result<Arc<Slot>, Fault>> {
         let mut state = self.lock();
         if state.polled_by != Some(thread::current().id()) {
             return Err(Error::non_retryable(format!(
@@ -129,7 +132,7 @@ impl Exchange {
     }
 
     /// A step that the engine performs: claims it and waits until it is recorded.
-    pub(super) async fn perform(&self, claim: Claim) -> Result<Step> {
+    pub(super) async fn perform(&self, claim: Claim) -> crate::Result<Step> {
         Ok(self.claim(claim).await?.recorded().await)
     }
 
@@ -148,8 +151,8 @@ impl Exchange {
         &self,
         member: usize,
         attempt: u32,
-        body: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
+        body: impl Future<Output = crate::Result<T>>,
+    ) -> crate::Result<T> {
         let mut body = pin!(body);
         poll_fn(|cx| {
             self.lock().running = Some(Running { member, attempt });

@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{StepFailure, WorkflowContext, exchange::Exchange, slot::Turn};
 use crate::{
-    Error, Result, json,
+    Error, json,
     protocol::Step,
     replay::{Claim, Fault, Work},
 };
@@ -31,10 +31,10 @@ impl<P> WorkflowContext<P> {
     /// Only if the step is not awaited by the workflow function itself.
     #[track_caller]
     #[must_use = "a step does nothing until it is awaited"]
-    pub fn run<T, F>(&self, name: impl Into<String>, body: F) -> impl Future<Output = Result<T>>
+    pub fn run<T, F>(&self, name: impl Into<String>, body: F) -> impl Future<Output = crate::Result<T>>
     where
         T: Serialize + DeserializeOwned,
-        F: AsyncFnOnce() -> Result<T>,
+        F: AsyncFnOnce() -> crate::Result<T>,
     {
         self.step(name).run(body)
     }
@@ -65,7 +65,7 @@ impl<P> WorkflowContext<P> {
     ) -> impl Future<Output = Result<T, StepFailure>>
     where
         T: Serialize + DeserializeOwned,
-        F: AsyncFnOnce() -> Result<T>,
+        F: AsyncFnOnce() -> crate::Result<T>,
     {
         self.step(name).try_run(body)
     }
@@ -107,10 +107,10 @@ impl<'a> StepBuilder<'a> {
     ///
     /// As there.
     #[must_use = "a step does nothing until it is awaited"]
-    pub fn run<T, F>(self, body: F) -> impl Future<Output = Result<T>> + use<'a, T, F>
+    pub fn run<T, F>(self, body: F) -> impl Future<Output = crate::Result<T>> + use<'a, T, F>
     where
         T: Serialize + DeserializeOwned,
-        F: AsyncFnOnce() -> Result<T>,
+        F: AsyncFnOnce() -> crate::Result<T>,
     {
         let Self { exchange, name, retries, location } = self;
         let work = Work::Run { max_retries: retries, record_failure: false };
@@ -126,7 +126,7 @@ impl<'a> StepBuilder<'a> {
     pub fn try_run<T, F>(self, body: F) -> impl Future<Output = Result<T, StepFailure>> + use<'a, T, F>
     where
         T: Serialize + DeserializeOwned,
-        F: AsyncFnOnce() -> Result<T>,
+        F: AsyncFnOnce() -> crate::Result<T>,
     {
         let Self { exchange, name, retries, location } = self;
         let work = Work::Run { max_retries: retries, record_failure: true };
@@ -136,10 +136,10 @@ impl<'a> StepBuilder<'a> {
 }
 
 /// Claims a step and, when it is its turn, runs the body, hands its result over, and waits until one is recorded.
-async fn run_step<T, F>(exchange: &Exchange, claim: Claim, body: F) -> Result<T>
+async fn run_step<T, F>(exchange: &Exchange, claim: Claim, body: F) -> crate::Result<T>
 where
     T: Serialize + DeserializeOwned,
-    F: AsyncFnOnce() -> Result<T>,
+    F: AsyncFnOnce() -> crate::Result<T>,
 {
     let location = claim.location;
     let mut ticket = exchange.claim(claim).await?;
@@ -171,7 +171,7 @@ where
 }
 
 /// Encodes a result and decodes it again: the function must see what it would see on replay.
-fn through_json<T: Serialize + DeserializeOwned>(value: T) -> Result<(T, String)> {
+fn through_json<T: Serialize + DeserializeOwned>(value: T) -> crate::Result<(T, String)> {
     let out = serde_json::to_string(&value).map_err(|error| unencodable::<T>(&error))?;
     let value = json::decode(out.as_bytes()).map_err(|misfit| unencodable::<T>(&misfit))?;
     Ok((value, out))

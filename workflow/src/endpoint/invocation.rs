@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use super::answer;
 use crate::{
-    Error, Result, Workflow, WorkflowContext,
+    Error, Workflow, WorkflowContext,
     context::{self, exchange::Exchange},
     driver::drive,
     engine::{Delivery, Reporter, RunInfo},
@@ -70,7 +70,9 @@ impl Invocation {
 }
 
 /// What the function returns, as JSON; nothing for null.
-async fn output<T: Serialize>(function: impl Future<Output = Result<T>>) -> Result<Option<String>> {
+async fn output<T: Serialize>(
+    function: impl Future<Output = crate::Result<T>>,
+) -> crate::Result<Option<String>> {
     let output = serde_json::to_string(&function.await?).map_err(|error| {
         Error::non_retryable(format!("what the workflow returned cannot be turned into JSON: {error}"))
     })?;

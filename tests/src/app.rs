@@ -1,0 +1,199 @@
+//! An app with workflows, and the engine that runs them.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, routing::post};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tempfile::TempDir;
+use workflow::{
+    Client, ClientError,
+    client::{LogQuery, Notified, RunFilter, RunLog, RunState},
+};
+use workflow_engine::{Engine, ManualClock};
+
+use crate::{
+    Probe, eventually,
+    script::{self, Op, Outcome},
+};
+
+/// What a test adds to the app's routes.
+pub type Routes = fn(Router<Probe>) -> Router<Probe>;
+
+/// The time at which the clock of a test stands first, in milliseconds since the Unix epoch.
+pub const START: i64 = 1_900_000_000_000;
+
+/// An axum app whose workflows run on an engine of its own, with a clock that the test moves.
+pub struct TestApp {
+    /// The engine.
+    pub engine: Engine,
+    /// Its client.
+    pub client: Client,
+    /// Its clock.
+    pub clock: Arc<ManualClock>,
+    /// What the app's workflows get as their state.
+    pub probe: Probe,
+    routes: Routes,
+    folder: Option<TempDir>,
+}
+
+impl TestApp {
+    /// An app on an engine without a file.
+    pub fn in_memory() -> Self {
+        Self::in_memory_with(|router| router)
+    }
+
+    /// An app with routes of the test's own, on an engine without a file.
+    pub fn in_memory_with(routes: Routes) -> Self {
+        let app = Self::open(routes, None);
+        app.attach();
+        app
+    }
+
+    /// An app on an engine with a file.
+    pub fn on_file() -> Self {
+        Self::on_file_with(|router| router)
+    }
+
+    /// An app with routes of the test's own, on an engine with a file.
+    pub fn on_file_with(routes: Routes) -> Self {
+        let app = Self::open(routes, Some(TempDir::new().unwrap()));
+        app.attach();
+        app
+    }
+
+    /// An engine with a file that has no app yet: whatever is due stays due.
+    pub fn unattached() -> Self {
+        Self::open(|router| router, Some(TempDir::new().unwrap()))
+    }
+
+    fn open(routes: Routes, folder: Option<TempDir>) -> Self {
+        let clock = Arc::new(ManualClock::new(START));
+        let builder = Engine::builder().clock(Arc::clone(&clock) as _);
+        let engine = match &folder {
+            Some(folder) => builder.open(folder.path().join("engine.db")).unwrap(),
+            None => builder.in_memory().unwrap(),
+        };
+        Self { client: engine.client(), engine, clock, probe: Probe::default(), routes, folder }
+    }
+
+    /// Gives the engine its app.
+    pub fn attach(&self) {
+        let router = (self.routes)(Router::new().route(script::PATH, post(workflow_axum::serve::<script::script>())));
+        let _app: Router =
+            workflow_axum::attach(router.with_state(self.probe.clone()), &self.engine.handle());
+    }
+
+    /// Stops the engine where it is, running steps included, and opens its file again with a new one.
+    pub async fn crash(&mut self) {
+        self.crash_unattached().await;
+        self.attach();
+    }
+
+    /// Like [`Self::crash`], but the new engine has no app yet.
+    pub async fn crash_unattached(&mut self) {
+        self.engine.shutdown_within(Duration::ZERO).await;
+        self.reopen();
+    }
+
+    /// Opens the file of an engine that has been shut down.
+    pub fn reopen(&mut self) {
+        self.engine = Engine::builder().clock(Arc::clone(&self.clock) as _).open(self.file()).unwrap();
+        self.client = self.engine.client();
+    }
+
+    /// Where the engine's file is.
+    pub fn file(&self) -> std::path::PathBuf {
+        self.folder.as_ref().expect("this engine has no file").path().join("engine.db")
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Starts a script, and gives the run's id.
+    pub async fn start(&self, ops: impl IntoIterator<Item = Op>) -> String {
+        let ops: Vec<Op> = ops.into_iter().collect();
+        self.client.trigger(script::PATH, &ops).await.unwrap().workflow_run_id
+    }
+
+    /// The newest run of this id.
+    pub async fn log(&self, run: &str) -> RunLog {
+        let filter = RunFilter { run_ids: vec![run.to_owned()], ..RunFilter::default() };
+        let page = self.client.logs(LogQuery { filter, cursor: None, count: Some(1) }).await.unwrap();
+        page.runs.into_iter().next().unwrap_or_else(|| panic!("there is no run `{run}`"))
+    }
+
+    /// Waits until a run has ended.
+    pub async fn ended(&self, run: &str) -> RunLog {
+        eventually(format!("the run `{run}` ends"), async || {
+            Some(self.log(run).await).filter(|log| log.workflow_state != RunState::RunStarted)
+        })
+        .await
+    }
+
+    /// Waits until a run has succeeded, and gives what it returned.
+    pub async fn output<T: DeserializeOwned>(&self, run: &str) -> T {
+        let log = self.ended(run).await;
+        assert_eq!(log.workflow_state, RunState::RunSuccess, "{log:#?}");
+        serde_json::from_str(log.workflow_run_response.as_deref().unwrap_or("null")).unwrap()
+    }
+
+    /// Waits until a script has succeeded, and gives what came of its steps.
+    pub async fn outcomes(&self, run: &str) -> Vec<Outcome> {
+        self.output(run).await
+    }
+
+    /// The runs that wait for an event, longest waiting first.
+    pub async fn waiters(&self, event: &str) -> Vec<String> {
+        let waiters = self.client.get_waiters(event).await.unwrap();
+        waiters.iter().map(|waiter| waiter.run_id().expect("a waiter names its run").to_owned()).collect()
+    }
+
+    /// Waits until exactly this many waits for an event are registered.
+    pub async fn waiting(&self, event: &str, count: usize) -> Vec<String> {
+        eventually(format!("{count} wait for `{event}`"), async || {
+            Some(self.waiters(event).await).filter(|waiters| waiters.len() == count)
+        })
+        .await
+    }
+
+    /// Notifies all waiters of an event.
+    pub async fn tell(&self, event: &str, data: &str) -> Vec<Told> {
+        self.client.notify(event, data).await.unwrap().iter().map(told).collect()
+    }
+
+    /// Notifies one run of an event.
+    ///
+    /// # Errors
+    /// If the engine refuses.
+    pub async fn tell_run(&self, run: &str, event: &str, data: &str) -> Result<Told, ClientError> {
+        let notified = self.client.notify(event, data).run_id(run).await?;
+        assert_eq!(notified.len(), 1, "one run, one answer: {notified:?}");
+        Ok(told(&notified[0]))
+    }
+}
+
+/// What became of a notification.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Told {
+    /// A wait of this run got it.
+    Delivered(String),
+    /// It was stored for the next wait of this run.
+    Stored(String),
+    /// This run did not get it, for this reason.
+    Refused(String, String),
+}
+
+/// Reads one entry of the answer to a notification.
+pub fn told(notified: &Notified) -> Told {
+    let run = notified.workflow_run_id.clone();
+    match &notified.waiter {
+        _ if !notified.error.is_empty() => Told::Refused(run, notified.error.clone()),
+        Some(waiter) => {
+            assert_eq!(waiter.run_id(), Some(run.as_str()), "waiter and answer name the same run");
+            Told::Delivered(run)
+        }
+        None => Told::Stored(run),
+    }
+}
