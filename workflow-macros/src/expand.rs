@@ -66,11 +66,13 @@ fn with_type(function: &Function, implementation: TokenStream) -> TokenStream {
 fn implementation(krate: &Path, name: &Ident, parts: &Parts<'_>) -> TokenStream {
     let Parts { context, extractors, output } = parts;
     let label = name.unraw().to_string();
-    let payload = quote_spanned!(context.span()=> <#context as #krate::__private::ContextArg>::Payload);
-    let output = quote_spanned!(output.span()=> <#output as #krate::__private::ReturnType>::Output);
-    let ctx = Ident::new("ctx", Span::mixed_site());
+    let payload =
+        quote_spanned!(context.span()=> type Payload = <#context as #krate::__private::ContextArg>::Payload;);
+    let output =
+        quote_spanned!(output.span()=> type Output = <#output as #krate::__private::ReturnType>::Output;);
+    let ctx = Ident::new("__ctx", Span::mixed_site());
     let args: Vec<_> =
-        (0..extractors.len()).map(|i| format_ident!("arg_{i}", span = Span::mixed_site())).collect();
+        (0..extractors.len()).map(|i| format_ident!("__arg_{i}", span = Span::mixed_site())).collect();
     let run = quote_spanned! {Span::call_site().located_at(name.span())=>
         fn run(
             #ctx: #krate::__private::WorkflowContext<Self::Payload>,
@@ -84,9 +86,9 @@ fn implementation(krate: &Path, name: &Ident, parts: &Parts<'_>) -> TokenStream 
         #[allow(deprecated)]
         impl #krate::__private::Workflow for #name {
             const NAME: &'static ::core::primitive::str = #label;
-            type Payload = #payload;
+            #payload
             type Args = (#(#extractors,)*);
-            type Output = #output;
+            #output
 
             #run
         }

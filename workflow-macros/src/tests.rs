@@ -50,11 +50,11 @@ fn a_function_gets_a_type_and_its_implementation() {
                 type Output = <Result<Receipt> as ::workflow::__private::ReturnType>::Output;
 
                 fn run(
-                    ctx: ::workflow::__private::WorkflowContext<Self::Payload>,
-                    (arg_0, arg_1,): Self::Args,
+                    __ctx: ::workflow::__private::WorkflowContext<Self::Payload>,
+                    (__arg_0, __arg_1,): Self::Args,
                 ) -> impl ::core::future::Future<Output = ::workflow::__private::Result<Self::Output>>
                        + ::core::marker::Send {
-                    order(ctx, arg_0, arg_1)
+                    order(__ctx, __arg_0, __arg_1)
                 }
             }
         };
@@ -82,7 +82,7 @@ fn without_extractors_the_arguments_are_the_empty_tuple() {
         "{code}"
     );
     assert!(code.contains(&quote!((): Self::Args).to_string()), "{code}");
-    assert!(code.contains(&quote!({ order(ctx) }).to_string()), "{code}");
+    assert!(code.contains(&quote!({ order(__ctx) }).to_string()), "{code}");
 }
 
 #[test]
