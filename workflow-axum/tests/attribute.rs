@@ -1,5 +1,7 @@
 //! `#[workflow]` works wherever a function does.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use axum::{Router, extract::State, routing::post};

@@ -1,5 +1,7 @@
 //! The examples of `docs/notify.md`, run. The page shows parts of this file; the last test compares them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::{sync::Arc, time::Duration};

@@ -1,5 +1,7 @@
 //! Payloads reach the workflow as they were sent, and those that do not fit start no run.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use axum::{Router, body::Body, extract::State, routing::post};
