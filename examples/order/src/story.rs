@@ -1,0 +1,201 @@
+//! Four scenes, played over HTTP against the running app. Each ends with a check of what it shows.
+
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command},
+    time::sleep,
+};
+use workflow::{
+    Client,
+    client::{LogQuery, RunFilter, RunLog, RunState},
+};
+
+use crate::{
+    Error, TOKEN, client,
+    workflows::{Order, Payment, Processed},
+};
+
+/// How often the story looks whether something has happened.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// Plays all scenes.
+pub async fn tell(url: &str, data: &Path) -> Result<(), Error> {
+    let client = client(url)?;
+    // Numbers that no earlier performance has used.
+    let number = SystemTime::UNIX_EPOCH.elapsed()?.as_secs() % 100_000;
+    let order = |scene: u64, item: &str| Order { order_id: number * 10 + scene, item: item.to_owned() };
+
+    notify_within_a_workflow(url, &client, &order(1, "teapot")).await?;
+    notify_from_outside(url, &client, &order(2, "tea cosy")).await?;
+    notify_before_the_wait(url, &client, &order(3, "tea")).await?;
+    kill_in_the_middle(data, &order(4, "samovar")).await?;
+    what_to_try(url);
+    Ok(())
+}
+
+async fn notify_within_a_workflow(url: &str, client: &Client, order: &Order) -> Result<(), Error> {
+    title("(a) One workflow notifies another");
+    let event = format!("order-{}", order.order_id);
+
+    let waiting = client.trigger(format!("{url}/api/confirm-order"), order).await?.workflow_run_id;
+    waits(client, &event, &waiting).await?;
+    say(&format!("Run {waiting} waits for the event `{event}`, to tell the customer."));
+
+    let processing = client.trigger(format!("{url}/api/process-order"), order).await?.workflow_run_id;
+    say(&format!("Run {processing} processes the order and then notifies `{event}`:"));
+    ended(client, &processing).await?;
+    let confirmed = ended(client, &waiting).await?;
+    say(&format!("The waiting run has returned {}", response(&confirmed)));
+    check(response(&confirmed).contains("is on its way"), "the waiting run was notified")
+}
+
+async fn notify_from_outside(url: &str, client: &Client, order: &Order) -> Result<(), Error> {
+    title("(b) Something outside notifies a workflow");
+    let event = format!("order-{}", order.order_id);
+
+    let waiting = client.trigger(format!("{url}/api/confirm-order"), order).await?.workflow_run_id;
+    waits(client, &event, &waiting).await?;
+    say(&format!("Run {waiting} waits for `{event}`."));
+
+    let processed = Processed { order_id: order.order_id, tracking_number: "BY-HAND".to_owned() };
+    let told = client.notify(&event, &processed).await?;
+    let runs: Vec<_> = told.iter().map(|told| told.workflow_run_id.as_str()).collect();
+    say(&format!("The client notifies `{event}`. The answer lists who was told: {runs:?}"));
+    let confirmed = ended(client, &waiting).await?;
+    say(&format!("The run has returned {}", response(&confirmed)));
+    check(runs == [waiting.as_str()], "the answer lists the waiter")
+}
+
+async fn notify_before_the_wait(url: &str, client: &Client, order: &Order) -> Result<(), Error> {
+    title("(c) The notification comes before the wait");
+    let event = format!("payment-{}", order.order_id);
+
+    let run = client.trigger(format!("{url}/api/sell-order"), order).await?.workflow_run_id;
+    let told = client.notify(&event, &Payment { cents: 495 }).run_id(&run).await?;
+    let stored = told.iter().all(|told| told.waiter.is_none());
+    say(&format!("Run {run} has just been triggered, and is notified of `{event}` at once, by its id."));
+    say("The answer names no waiter: the run is not there yet, and the notification is kept for it.");
+    let sold = ended(client, &run).await?;
+    say(&format!("It got there, and has returned {}", response(&sold)));
+    check(stored && response(&sold).contains("495 cents"), "the run got the stored notification")
+}
+
+async fn kill_in_the_middle(data: &Path, order: &Order) -> Result<(), Error> {
+    title("(d) The process is killed in the middle of a run");
+    let data = data.join("killed");
+    let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
+    let url = format!("http://127.0.0.1:{port}");
+    let client = client(&url)?;
+
+    say("A second process of this app, with a file of its own, charges a card and packs a parcel:");
+    let mut process = start(&data, port).await?;
+    let run =
+        client.trigger(format!("{url}/api/ship-order"), order).retry_delay("500").await?.workflow_run_id;
+    while !ledger(&data, order)?.contains("is being packed") {
+        sleep(GLANCE).await;
+    }
+    process.kill().await?;
+    say("Killed (SIGKILL) while it was packing. It starts again, and the run goes on by itself:");
+
+    let mut process = start(&data, port).await?;
+    let shipped = ended(&client, &run).await?;
+    say(&format!("Run {run} has returned {}", response(&shipped)));
+    let ledger = ledger(&data, order)?;
+    let charged = ledger.matches("the card is charged").count();
+    let packed = ledger.matches("is being packed").count();
+    say(&format!(
+        "By the shop's ledger, the card was charged {charged} time, and packing began {packed} times:"
+    ));
+    say("a step whose result is recorded never runs again; one that was cut off does.");
+    process.kill().await?;
+    check(charged == 1 && packed == 2, "the committed step ran once, the interrupted one twice")
+}
+
+/// Starts this program once more, as a server only, and waits until it listens.
+async fn start(data: &Path, port: u16) -> Result<Child, Error> {
+    let mut process = Command::new(std::env::current_exe()?)
+        .arg("--serve")
+        .args(["--port", &port.to_string()])
+        .arg("--data")
+        .arg(data)
+        .kill_on_drop(true)
+        .spawn()?;
+    while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        if let Some(status) = process.try_wait()? {
+            return Err(format!("the second process ended with {status}").into());
+        }
+        sleep(GLANCE).await;
+    }
+    Ok(process)
+}
+
+/// What the shop has done for the order.
+fn ledger(data: &Path, order: &Order) -> Result<String, Error> {
+    let ledger = match std::fs::read_to_string(data.join("ledger.txt")) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        read => read?,
+    };
+    let of_order = format!("order {}:", order.order_id);
+    Ok(ledger.lines().filter(|line| line.contains(&of_order)).map(|line| format!("{line}\n")).collect())
+}
+
+/// Returns once the run waits for the event.
+async fn waits(client: &Client, event: &str, run_id: &str) -> Result<(), Error> {
+    while !client.get_waiters(event).await?.iter().any(|waiter| waiter.run_id() == Some(run_id)) {
+        sleep(GLANCE).await;
+    }
+    Ok(())
+}
+
+/// Returns the run once it has ended.
+async fn ended(client: &Client, run_id: &str) -> Result<RunLog, Error> {
+    let filter = RunFilter { run_ids: vec![run_id.to_owned()], ..RunFilter::default() };
+    loop {
+        let page = client.logs(LogQuery { filter: filter.clone(), ..LogQuery::default() }).await?;
+        match page.runs.into_iter().next() {
+            Some(run) if run.workflow_state == RunState::RunSuccess => return Ok(run),
+            Some(run) if run.workflow_state != RunState::RunStarted => {
+                return Err(format!("run {run_id} has not succeeded: {run:#?}").into());
+            }
+            _ => sleep(GLANCE).await,
+        }
+    }
+}
+
+fn response(run: &RunLog) -> &str {
+    run.workflow_run_response.as_deref().unwrap_or("nothing")
+}
+
+fn title(text: &str) {
+    println!("\n{text}");
+}
+
+fn say(text: &str) {
+    println!("    {text}");
+}
+
+fn check(holds: bool, what: &str) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(format!("this should hold, but does not: {what}").into()) }
+}
+
+fn what_to_try(url: &str) {
+    let (engine, token) = match std::env::var("QSTASH_TOKEN") {
+        Ok(_) => ("${QSTASH_URL:-https://qstash.upstash.io}", "$QSTASH_TOKEN"),
+        Err(_) => (url, TOKEN),
+    };
+    println!(
+        r#"
+Try it yourself. A run that waits for order 7, who waits for it, an event from outside, and what became of it:
+
+    curl {url}/api/confirm-order -d '{{"orderId": 7, "item": "cup"}}'
+    curl {engine}/v2/waiters/order-7 -H "Authorization: Bearer {token}"
+    curl {engine}/v2/notify/order-7 -H "Authorization: Bearer {token}" -d '{{"orderId": 7, "trackingNumber": "TRK7"}}'
+    curl "{engine}/v2/workflows/logs?count=1" -H "Authorization: Bearer {token}"
+"#
+    );
+}
