@@ -3,6 +3,8 @@
 //! The rules live in [`crate::command`]; a store only keeps rows. All writes happen between [`Store::begin`] and
 //! [`Store::commit`], on the one writer thread, so a rule sees the state that the rule before it left.
 
+#[cfg(test)]
+mod conformance;
 mod rows;
 mod sqlite;
 

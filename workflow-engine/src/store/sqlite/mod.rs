@@ -119,3 +119,72 @@ impl From<serde_json::Error> for StoreError {
         Self { message: format!("a stored value cannot be read: {error}"), fatal: false }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Reader, Store, conformance};
+
+    #[test]
+    fn a_store_in_memory_conforms() {
+        conformance::check(|| Box::new(Sqlite::in_memory().unwrap()));
+    }
+
+    #[test]
+    fn a_store_in_a_file_conforms() {
+        let folder = tempfile::tempdir().unwrap();
+        let count = std::cell::Cell::new(0);
+        conformance::check(|| {
+            count.set(count.get() + 1);
+            Box::new(Sqlite::open(&folder.path().join(format!("{}.db", count.get()))).unwrap())
+        });
+    }
+
+    /// Each of these, set wrongly, silently loses what was acknowledged, or costs a multiple of the time.
+    #[test]
+    fn a_commit_is_synced_to_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Sqlite::open(&folder.path().join("a.db")).unwrap();
+        let pragma = |name: &str| {
+            store.connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+        };
+        assert_eq!(pragma("journal_mode").unwrap(), "wal".to_owned().into());
+        assert_eq!(pragma("synchronous").unwrap(), 2.into());
+        assert_eq!(pragma("page_size").unwrap(), 8192.into());
+        assert_eq!(pragma("wal_autocheckpoint").unwrap(), 1000.into());
+    }
+
+    #[test]
+    fn a_reader_sees_what_is_committed_and_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.db");
+        let mut writer = Sqlite::open(&path).unwrap();
+        let mut reader = Sqlite::open_reader(&path).unwrap();
+        writer.begin().unwrap();
+        writer.set_setting("s", "1").unwrap();
+        assert_eq!(reader.setting("s").unwrap(), None);
+        writer.commit().unwrap();
+        assert_eq!(reader.setting("s").unwrap().as_deref(), Some("1"));
+        assert!(reader.set_setting("s", "2").is_err());
+        assert!(reader.run(1).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_is_no_store_of_this_version_is_refused_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = folder.path().join("text.db");
+        std::fs::write(
+            &text,
+            "this is a text, and it is long enough to be read as a header of a page ".repeat(10),
+        )
+        .unwrap();
+        assert!(Sqlite::open(&text).err().unwrap().message.contains("not a SQLite database"));
+
+        let newer = folder.path().join("newer.db");
+        Sqlite::open(&newer).unwrap().connection.pragma_update(None, "user_version", 2).unwrap();
+        assert!(Sqlite::open(&newer).err().unwrap().message.contains("version 2"));
+
+        let nowhere = folder.path().join("no/such/folder.db");
+        assert!(Sqlite::open(&nowhere).err().unwrap().message.contains("folder"));
+    }
+}

@@ -1,0 +1,248 @@
+//! What every store must do: one suite, run against each implementation.
+
+use workflow::{
+    client::{RunFilter, RunState},
+    protocol::{Step, StepType},
+};
+
+use super::*;
+
+/// Runs the suite. `open` gives an empty store.
+pub fn check(open: impl Fn() -> Box<dyn Store>) {
+    for test in [
+        a_rollback_leaves_nothing,
+        runs_are_found_by_key_and_by_their_newest_id,
+        the_first_entry_of_an_identity_wins,
+        a_history_is_cut_at_a_position,
+        deliveries_fall_due_in_order,
+        waiters_are_taken_in_the_order_of_their_coming,
+        stored_notifications_are_taken_first_in_first_out,
+        an_end_takes_everything_along_that_could_touch_the_run,
+        filters_narrow_and_pages_follow_each_other,
+        attempts_answers_and_settings_are_kept,
+    ] {
+        let mut store = open();
+        store.begin().unwrap();
+        test(store.as_mut());
+        store.commit().unwrap();
+    }
+}
+
+fn new_run(id: &str) -> NewRun {
+    let config = RunConfig { labels: vec!["blue".to_owned()], retries: Some(2), ..RunConfig::default() };
+    NewRun { id: id.to_owned(), created_at: 1000, url: "/order".to_owned(), config }
+}
+
+fn waiter(id: i64, run: RunKey, event: &str, deadline: i64) -> Waiter {
+    let detail = WaiterDetail {
+        step: Step::new(1, "wait", StepType::Wait),
+        headers: Default::default(),
+        timeout_headers: Default::default(),
+    };
+    Waiter { id, event: event.to_owned(), run, step_id: 1, deadline, detail }
+}
+
+fn delivery(id: i64, run: RunKey, due: i64) -> Delivery {
+    Delivery { id, run, position: 0, due, attempt: 0, errors: None }
+}
+
+fn a_rollback_leaves_nothing(store: &mut dyn Store) {
+    store.commit().unwrap();
+    store.begin().unwrap();
+    let run = store.insert_run(&new_run("wfr_gone")).unwrap();
+    store.append(run, Identity::Init, 1, b"x").unwrap();
+    store.rollback();
+    store.begin().unwrap();
+    assert!(store.run_by_id("wfr_gone").unwrap().is_none());
+    assert!(store.history(run, i64::MAX).unwrap().is_empty());
+}
+
+fn runs_are_found_by_key_and_by_their_newest_id(store: &mut dyn Store) {
+    let first = store.insert_run(&new_run("wfr_a")).unwrap();
+    let end = RunEnd { state: RunState::RunSuccess, at: 2000, output: Some("1".to_owned()) };
+    store.end_run(first, &end).unwrap();
+    let second = store.insert_run(&new_run("wfr_a")).unwrap();
+    assert!(second > first);
+    assert_eq!(store.run_by_id("wfr_a").unwrap().unwrap().key, second);
+    assert!(store.is_active(second).unwrap() && !store.is_active(first).unwrap());
+    let ended = store.run(first).unwrap().unwrap();
+    assert_eq!((ended.state, ended.finished_at, ended.output.as_deref()), (end.state, Some(2000), Some("1")));
+    assert_eq!(ended.config, new_run("wfr_a").config);
+    assert!(store.run(99).unwrap().is_none() && store.run_by_id("wfr_b").unwrap().is_none());
+    assert!(!store.is_active(99).unwrap());
+    store.set_wake_at(second, 77).unwrap();
+    assert_eq!(store.run(second).unwrap().unwrap().wake_at, 77);
+}
+
+fn the_first_entry_of_an_identity_wins(store: &mut dyn Store) {
+    let run = store.insert_run(&new_run("wfr_a")).unwrap();
+    let other = store.insert_run(&new_run("wfr_b")).unwrap();
+    let Appended::At(init) = store.append(run, Identity::Init, 1, b"payload").unwrap() else {
+        panic!("duplicate")
+    };
+    let Appended::At(plan) = store.append(run, Identity::Plan(1), 2, b"plan").unwrap() else {
+        panic!("duplicate")
+    };
+    let Appended::At(result) = store.append(run, Identity::Result(1), 3, b"first").unwrap() else {
+        panic!("duplicate")
+    };
+    assert!(init < plan && plan < result);
+    assert_eq!(store.append(run, Identity::Result(1), 4, b"second").unwrap(), Appended::Duplicate);
+    assert!(matches!(store.append(other, Identity::Result(1), 4, b"other").unwrap(), Appended::At(_)));
+    let entry = store.entry(run, Identity::Result(1)).unwrap().unwrap();
+    assert_eq!((entry.position, entry.at, entry.data.as_slice()), (result, 3, b"first".as_slice()));
+    assert!(store.entry(run, Identity::Result(2)).unwrap().is_none());
+}
+
+fn a_history_is_cut_at_a_position(store: &mut dyn Store) {
+    let run = store.insert_run(&new_run("wfr_a")).unwrap();
+    // Appended in another order than that of their identities.
+    let mut positions = Vec::new();
+    for identity in
+        [Identity::Init, Identity::Plan(2), Identity::Plan(1), Identity::Result(2), Identity::Result(1)]
+    {
+        let Appended::At(position) = store.append(run, identity, 1, b"x").unwrap() else {
+            panic!("duplicate")
+        };
+        positions.push(position);
+    }
+    let all: Vec<_> = store.history(run, i64::MAX).unwrap().iter().map(|entry| entry.position).collect();
+    assert_eq!(all, positions);
+    let some: Vec<_> = store.history(run, positions[2]).unwrap().iter().map(|entry| entry.position).collect();
+    assert_eq!(some, positions[..3]);
+    assert!(store.history(run, i64::MAX).unwrap()[0].is_init());
+}
+
+fn deliveries_fall_due_in_order(store: &mut dyn Store) {
+    let run = store.insert_run(&new_run("wfr_a")).unwrap();
+    for (id, due) in [(1, 300), (2, 100), (3, 200), (4, 100)] {
+        store.insert_delivery(&delivery(id, run, due)).unwrap();
+    }
+    let due = |store: &mut dyn Store, after, until| -> Vec<i64> {
+        store.due_deliveries(after, until, 10).unwrap().iter().map(|delivery| delivery.id).collect()
+    };
+    assert_eq!(due(store, i64::MIN, 200), [2, 4, 3]);
+    assert_eq!(due(store, 100, 300), [3, 1]);
+    assert_eq!(store.next_delivery_due(200).unwrap(), Some(300));
+    assert_eq!(store.next_delivery_due(300).unwrap(), None);
+    assert_eq!(store.last_ids().unwrap().delivery, 4);
+    store.remove_delivery(3).unwrap();
+    assert!(store.delivery(3).unwrap().is_none() && store.has_delivery(run).unwrap());
+    store.remove_deliveries(run).unwrap();
+    assert!(!store.has_delivery(run).unwrap());
+}
+
+fn waiters_are_taken_in_the_order_of_their_coming(store: &mut dyn Store) {
+    let run = store.insert_run(&new_run("wfr_a")).unwrap();
+    let other = store.insert_run(&new_run("wfr_b")).unwrap();
+    for id in 1..=12 {
+        let (run, deadline) = if id % 2 == 0 { (run, 500) } else { (other, 100) };
+        store.insert_waiter(&waiter(id, run, "e/1?#%ü", deadline)).unwrap();
+    }
+    let ids = |waiters: Vec<Waiter>| waiters.iter().map(|waiter| waiter.id).collect::<Vec<_>>();
+    assert_eq!(ids(store.waiters("e/1?#%ü", 100).unwrap()), (1..=12).collect::<Vec<_>>());
+    assert_eq!(ids(store.waiters_of_run(run).unwrap()), [2, 4, 6, 8, 10, 12]);
+    assert_eq!(store.oldest_waiter(run, "e/1?#%ü").unwrap().unwrap().id, 2);
+    assert!(store.oldest_waiter(run, "e/1").unwrap().is_none());
+    assert!(store.has_waiter(run, 1).unwrap() && !store.has_waiter(run, 2).unwrap());
+    assert_eq!(store.next_waiter_due().unwrap(), Some(100));
+    assert_eq!(ids(store.due_waiters(100, 3).unwrap()), [1, 3, 5]);
+    store.remove_waiter(2).unwrap();
+    assert_eq!((store.count_waiters(run).unwrap(), store.last_ids().unwrap().waiter), (5, 12));
+}
+
+fn stored_notifications_are_taken_first_in_first_out(store: &mut dyn Store) {
+    let run = store.insert_run(&new_run("wfr_a")).unwrap();
+    let other = store.insert_run(&new_run("wfr_b")).unwrap();
+    for number in 0..12_u8 {
+        store.store_notification(run, "e", &[number]).unwrap();
+    }
+    store.store_notification(run, "f", b"").unwrap();
+    assert_eq!(store.count_notifications(run).unwrap(), 13);
+    for number in 0..12_u8 {
+        assert_eq!(store.take_notification(run, "e").unwrap(), Some(vec![number]));
+    }
+    assert_eq!(store.take_notification(run, "e").unwrap(), None);
+    assert_eq!(store.take_notification(other, "f").unwrap(), None);
+    assert_eq!(store.take_notification(run, "f").unwrap(), Some(Vec::new()));
+}
+
+fn an_end_takes_everything_along_that_could_touch_the_run(store: &mut dyn Store) {
+    let run = store.insert_run(&new_run("wfr_a")).unwrap();
+    store.append(run, Identity::Init, 1, b"payload").unwrap();
+    store.insert_delivery(&delivery(1, run, 1)).unwrap();
+    store.insert_waiter(&waiter(1, run, "e", 1)).unwrap();
+    store.store_notification(run, "e", b"x").unwrap();
+    let end = RunEnd { state: RunState::RunFailed, at: 2, output: None };
+    store.end_run(run, &end).unwrap();
+    let number = store.insert_dead_letter(run, 2, "why").unwrap();
+    assert!(!store.has_delivery(run).unwrap());
+    assert_eq!((store.count_waiters(run).unwrap(), store.count_notifications(run).unwrap()), (0, 0));
+    assert_eq!(store.history(run, i64::MAX).unwrap().len(), 1);
+    assert_eq!(store.dead_letter(run).unwrap(), Some(DeadLetter { number, at: 2, reason: "why".to_owned() }));
+}
+
+fn filters_narrow_and_pages_follow_each_other(store: &mut dyn Store) {
+    let mut keys = Vec::new();
+    for number in 0..5 {
+        let mut run = new_run(&format!("wfr_{number}"));
+        run.created_at = 1000 + number;
+        run.url = format!("/order{}", if number % 2 == 0 { "" } else { "/special_%" });
+        run.config.labels = vec![format!("l{number}"), "all".to_owned()];
+        keys.push(store.insert_run(&run).unwrap());
+    }
+    let end = RunEnd { state: RunState::RunCanceled, at: 1, output: None };
+    store.end_run(keys[4], &end).unwrap();
+    let list = |store: &mut dyn Store, filter: &RunFilter| -> Vec<usize> {
+        let runs = store.list(filter, RunKey::MAX, 100).unwrap();
+        runs.iter().map(|run| keys.iter().position(|key| *key == run.key).unwrap()).collect()
+    };
+    let filter = RunFilter::default();
+    assert_eq!(list(store, &filter), [4, 3, 2, 1, 0]);
+    let by_url = |url: &str, exact_url| RunFilter {
+        workflow_url: Some(url.to_owned()),
+        exact_url,
+        ..Default::default()
+    };
+    assert_eq!(list(store, &by_url("/order", true)), [4, 2, 0]);
+    assert_eq!(list(store, &by_url("/order/special_", false)), [3, 1]);
+    assert_eq!(list(store, &by_url("/order/special-", false)), [] as [usize; 0]);
+    let labels = vec!["l1".to_owned(), "l2".to_owned()];
+    assert_eq!(list(store, &RunFilter { labels, ..Default::default() }), [2, 1]);
+    let run_ids = vec!["wfr_3".to_owned(), "wfr_9".to_owned()];
+    assert_eq!(list(store, &RunFilter { run_ids, ..Default::default() }), [3]);
+    assert_eq!(list(store, &RunFilter { states: vec![RunState::RunCanceled], ..Default::default() }), [4]);
+    assert_eq!(list(store, &RunFilter { from: Some(1001), to: Some(1002), ..Default::default() }), [2, 1]);
+    assert_eq!(list(store, &RunFilter { created_at: Some(1003), ..Default::default() }), [3]);
+    let page: Vec<_> = store.list(&filter, keys[3], 2).unwrap().iter().map(|run| run.key).collect();
+    assert_eq!(page, [keys[2], keys[1]]);
+    assert_eq!(store.select_active(&filter, 3).unwrap(), keys[..3]);
+}
+
+fn attempts_answers_and_settings_are_kept(store: &mut dyn Store) {
+    let run = store.insert_run(&new_run("wfr_a")).unwrap();
+    let mut attempts = Attempts {
+        step_id: 2,
+        count: 1,
+        due: 10,
+        errors: "[]".to_owned(),
+        step_name: Some("pay".to_owned()),
+    };
+    store.set_attempts(run, &attempts).unwrap();
+    attempts.count = 2;
+    store.set_attempts(run, &attempts).unwrap();
+    assert_eq!(store.attempts(run).unwrap(), [attempts]);
+    store.clear_attempts(run, 2).unwrap();
+    assert!(store.attempts(run).unwrap().is_empty());
+
+    store.remember_answer("k", 10, b"answer").unwrap();
+    store.forget_answers(10).unwrap();
+    assert_eq!(store.answered("k").unwrap().as_deref(), Some(b"answer".as_slice()));
+    store.forget_answers(11).unwrap();
+    assert_eq!(store.answered("k").unwrap(), None);
+
+    assert_eq!(store.setting("s").unwrap(), None);
+    store.set_setting("s", "1").unwrap();
+    store.set_setting("s", "2").unwrap();
+    assert_eq!(store.setting("s").unwrap().as_deref(), Some("2"));
+}
