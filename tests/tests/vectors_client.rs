@@ -1,0 +1,296 @@
+//! The recorded requests of the TypeScript client, replayed against the HTTP API: the answers have the recorded shapes.
+
+mod vectors;
+
+use serde_json::{Value, json};
+use workflow_tests::{Answer, TestApi};
+
+use self::vectors::{Exchange, Vector, all};
+
+/// Recorded calls that are not replayed, by the beginning of the file name, with the reason.
+const NOT_REPLAYED: &[(&str, &str)] = &[
+    ("dlq-", "the dead letter queue has no routes yet"),
+    ("error-404", "asks for a dead letter, as above"),
+    ("error-429-daily", "the recorder played an account limit, and this engine has no accounts"),
+    ("error-500-empty", "the recorder played a fault of the engine"),
+];
+
+/// Sends a recorded request as it was.
+async fn replay(api: &TestApi, vector: &Vector) -> Answer {
+    let [exchange] = vector.exchanges.as_slice() else { panic!("{}: not one exchange", vector.scenario) };
+    send(api, exchange).await
+}
+
+async fn send(api: &TestApi, exchange: &Exchange) -> Answer {
+    let request = &exchange.request;
+    let headers: Vec<_> =
+        request.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    api.send_plain(&request.method, &request.path, &headers, request.body.clone()).await
+}
+
+/// Replays a call and compares the answer with the recorded one, but for the values.
+async fn answers(api: &TestApi, scenario: &str) -> Value {
+    let vector = Vector::load(scenario);
+    let answer = replay(api, &vector).await;
+    let recorded = &vector.exchanges[0].response;
+    assert_eq!(answer.status, recorded.status, "{scenario}: {answer:?}");
+    assert_eq!(answer.headers["content-type"], "application/json", "{scenario}");
+    let body = answer.json();
+    fits(&recorded.json(), &body, scenario);
+    body
+}
+
+/// Every field of `expected` is in `actual`, with a value of the same type.
+fn fits(expected: &Value, actual: &Value, at: &str) {
+    match (expected, actual) {
+        (Value::Object(expected), Value::Object(actual)) => {
+            for (name, value) in expected {
+                let at = format!("{at}.{name}");
+                fits(value, actual.get(name).unwrap_or_else(|| panic!("{at} is missing in {actual:?}")), &at);
+            }
+        }
+        (Value::Array(expected), Value::Array(actual)) => {
+            assert_eq!(actual.len(), expected.len(), "{at}");
+            for (position, (expected, actual)) in expected.iter().zip(actual).enumerate() {
+                fits(expected, actual, &format!("{at}[{position}]"));
+            }
+        }
+        (Value::String(_), Value::String(_))
+        | (Value::Number(_), Value::Number(_))
+        | (Value::Bool(_), Value::Bool(_))
+        | (Value::Null, Value::Null) => {}
+        _ => panic!("{at} is {actual}, not like {expected}"),
+    }
+}
+
+async fn run(api: &TestApi, id: &str) -> Value {
+    let logs = api.send("GET", &format!("/v2/workflows/logs?workflowRunId={id}"), &[], "").await.json();
+    assert_eq!(logs["runs"].as_array().map(Vec::len), Some(1), "{logs}");
+    logs["runs"][0].clone()
+}
+
+async fn active_runs(api: &TestApi) -> usize {
+    let logs = api.send("GET", "/v2/workflows/logs?state=RUN_STARTED", &[], "").await.json();
+    logs["runs"].as_array().map_or(0, Vec::len)
+}
+
+#[tokio::test]
+async fn triggers_start_the_runs_they_name() {
+    for scenario in [
+        "trigger-minimal",
+        "trigger-no-telemetry",
+        "trigger-default-retries",
+        "trigger-string-body",
+        "trigger-zero-retries-numeric-delay",
+        "trigger-all-options",
+    ] {
+        let api = TestApi::start().await;
+        answers(&api, scenario).await;
+        let vector = Vector::load(scenario);
+        let run = run(&api, vector.resolved()["workflowRunId"].as_str().unwrap()).await;
+        assert_eq!(run["workflowUrl"], "http://app.test/wf", "{scenario}");
+        assert_eq!(run["workflowState"], "RUN_STARTED", "{scenario}");
+    }
+}
+
+#[tokio::test]
+async fn a_triggers_options_are_understood() {
+    let api = TestApi::start().await;
+    answers(&api, "trigger-all-options").await;
+    let all = run(&api, "wfr_id1").await;
+    assert_eq!(all["labels"], json!(["l1", "l2"]));
+    assert_eq!(all["label"], "l1");
+    let init = &all["steps"][0]["steps"][0];
+    assert_eq!(init["stepType"], "Initial");
+    assert_eq!(init["retries"], 5);
+    assert_eq!(init["retryDelay"], "pow(2, retried) * 1000");
+    assert_eq!(init["out"], r#"{"a":1}"#);
+
+    let api = TestApi::start().await;
+    answers(&api, "trigger-string-body").await;
+    assert_eq!(run(&api, "wfr_id1").await["steps"][0]["steps"][0]["out"], "plain");
+
+    let api = TestApi::start().await;
+    answers(&api, "trigger-zero-retries-numeric-delay").await;
+    assert_eq!(run(&api, "wfr_id1").await["steps"][0]["steps"][0]["retries"], 0);
+}
+
+#[tokio::test]
+async fn a_batch_starts_all_its_runs() {
+    let api = TestApi::start().await;
+    answers(&api, "trigger-batch").await;
+    assert_eq!(run(&api, "wfr_a").await["workflowUrl"], "http://app.test/a");
+    assert_eq!(run(&api, "wfr_b").await["workflowUrl"], "http://app.test/b");
+}
+
+#[tokio::test]
+async fn a_second_trigger_of_an_active_id_is_deduplicated() {
+    let api = TestApi::start().await;
+    answers(&api, "trigger-minimal").await;
+    let answer = answers(&api, "trigger-deduplicated").await;
+    assert_eq!(answer[0]["deduplicated"], true);
+    assert_eq!(active_runs(&api).await, 1);
+}
+
+#[tokio::test]
+async fn notifications_are_answered_with_the_waiters() {
+    let api = TestApi::start().await;
+    api.trigger("wfr_1").await;
+    api.wait("wfr_1", "evt").await;
+    let answer = answers(&api, "notify").await;
+    assert_eq!(answer[0]["workflowRunId"], "wfr_1");
+    assert_eq!(answer[0]["waiter"]["url"], "http://app.test/wf");
+    assert_eq!(answer[0]["waiter"]["headers"]["Upstash-Workflow-Runid"], json!(["wfr_1"]));
+}
+
+#[tokio::test]
+async fn notifications_without_waiters_are_answered_with_an_empty_list() {
+    let api = TestApi::start().await;
+    for scenario in ["notify-no-data", "notify-string", "notify-special-chars"] {
+        assert_eq!(answers(&api, scenario).await, json!([]), "{scenario}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_id_with_a_slash_and_a_space_reaches_its_waiter() {
+    let api = TestApi::start().await;
+    api.trigger("wfr_1").await;
+    api.wait("wfr_1", "user%201/verified").await;
+    let answer = replay(&api, &Vector::load("notify-special-chars")).await;
+    assert_eq!(answer.json()[0]["workflowRunId"], "wfr_1");
+}
+
+#[tokio::test]
+async fn a_notification_with_lookback_is_answered_with_one_object() {
+    let api = TestApi::start().await;
+    api.trigger("wfr_1").await;
+    let stored = answers(&api, "notify-lookback").await;
+    assert_eq!(stored["workflowRunId"], "wfr_1");
+    assert!(stored.get("waiter").is_none(), "{stored}");
+
+    let api = TestApi::start().await;
+    api.trigger("wfr_1").await;
+    api.wait("wfr_1", "evt").await;
+    let delivered = answers(&api, "notify-lookback-waiter").await;
+    assert_eq!(delivered["waiter"]["headers"]["Upstash-Workflow-Runid"], json!(["wfr_1"]));
+}
+
+#[tokio::test]
+async fn waiters_are_listed() {
+    let api = TestApi::start().await;
+    assert_eq!(answers(&api, "get-waiters-empty").await, json!([]));
+    api.trigger("wfr_1").await;
+    api.wait("wfr_1", "evt").await;
+    let waiters = answers(&api, "get-waiters").await;
+    assert_eq!(waiters[0]["timeoutUrl"], "http://app.test/wf");
+}
+
+#[tokio::test]
+async fn runs_are_cancelled_by_id() {
+    for (scenario, cancelled) in [("cancel-id", 1), ("cancel-legacy-ids", 1), ("cancel-ids", 2)] {
+        let api = TestApi::start().await;
+        for id in ["wfr_1", "wfr_2", "wfr_3"] {
+            api.trigger(id).await;
+        }
+        assert_eq!(answers(&api, scenario).await, json!({ "cancelled": cancelled }), "{scenario}");
+        assert_eq!(active_runs(&api).await, 3 - cancelled, "{scenario}");
+    }
+}
+
+#[tokio::test]
+async fn runs_are_cancelled_by_url() {
+    for (scenario, cancelled) in [
+        ("cancel-url-exact", 1),
+        ("cancel-url-prefix", 3),
+        ("cancel-url-prefix-legacy", 3),
+        ("cancel-all", 4),
+    ] {
+        let api = TestApi::start().await;
+        for url in
+            ["http://app.test/wf", "http://app.test/wf2", "http://app.test/other", "http://127.0.0.1:9/wf"]
+        {
+            let answer =
+                api.send("POST", &format!("/v2/trigger/{url}"), &[("upstash-delay", "1d")], "").await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        assert_eq!(answers(&api, scenario).await, json!({ "cancelled": cancelled }), "{scenario}");
+        assert_eq!(active_runs(&api).await, 4 - cancelled, "{scenario}");
+    }
+}
+
+#[tokio::test]
+async fn a_bulk_cancellation_takes_no_more_than_its_count() {
+    let api = TestApi::start().await;
+    for run in 0..25 {
+        api.trigger(&format!("wfr_{run}")).await;
+    }
+    let cancel = async |count: &str| {
+        api.send("DELETE", &format!("/v2/workflows/runs?count={count}"), &[], "").await.json()
+    };
+    assert_eq!(cancel("0").await, json!({ "cancelled": 0 }));
+    assert_eq!(cancel("23").await, json!({ "cancelled": 23 }));
+    assert_eq!(cancel("23").await, json!({ "cancelled": 2 }));
+}
+
+#[tokio::test]
+async fn ids_to_cancel_may_be_in_the_body() {
+    let api = TestApi::start().await;
+    for id in ["wfr_1", "wfr_2", "wfr_3"] {
+        api.trigger(id).await;
+    }
+    let cancel = async |body: Value| {
+        api.send("DELETE", "/v2/workflows/runs", &[("content-type", "application/json")], body.to_string())
+            .await
+            .json()
+    };
+    assert_eq!(cancel(json!({ "workflowRunIds": [] })).await, json!({ "cancelled": 0 }));
+    assert_eq!(cancel(json!({ "workflowRunIds": ["wfr_1", "wfr_gone"] })).await, json!({ "cancelled": 1 }));
+    assert_eq!(cancel(json!({ "workflowUrl": "http://app.test/" })).await, json!({ "cancelled": 2 }));
+}
+
+#[tokio::test]
+async fn runs_are_listed() {
+    let api = TestApi::start().await;
+    assert_eq!(answers(&api, "logs").await, json!({ "cursor": "", "runs": [] }));
+    assert_eq!(answers(&api, "logs-legacy").await["runs"], json!([]));
+}
+
+#[tokio::test]
+async fn errors_have_the_recorded_status_and_shape() {
+    let api = TestApi::start().await;
+    answers(&api, "error-400").await;
+
+    let mut vector = Vector::load("error-401");
+    let headers = &mut vector.exchanges[0].request.headers;
+    headers.insert("authorization".to_owned(), "Bearer another".to_owned());
+    let answer = replay(&api, &vector).await;
+    assert_eq!(answer.status, vector.exchanges[0].response.status);
+    fits(&vector.exchanges[0].response.json(), &answer.json(), "error-401");
+}
+
+#[tokio::test]
+async fn routes_that_do_not_exist_yet_say_so() {
+    let api = TestApi::start().await;
+    let mut asked = 0;
+    for vector in all().iter().filter(|v| v.scenario.starts_with("dlq-") || v.scenario == "error-404") {
+        for exchange in &vector.exchanges {
+            let answer = send(&api, exchange).await;
+            assert_eq!(answer.status, 404, "{}: {answer:?}", vector.scenario);
+            assert!(answer.error().contains("no route"), "{}: {answer:?}", vector.scenario);
+            asked += 1;
+        }
+    }
+    assert_eq!(asked, 16);
+}
+
+/// A new recording must be replayed above, or be listed with the reason why not.
+#[test]
+fn no_recording_is_forgotten() {
+    let source = include_str!("vectors_client.rs");
+    for vector in all() {
+        let sends_nothing = vector.exchanges.is_empty();
+        let is_replayed = source.contains(&format!("\"{}\"", vector.scenario));
+        let reason = NOT_REPLAYED.iter().find(|(prefix, _)| vector.scenario.starts_with(prefix));
+        assert!(sends_nothing || is_replayed || reason.is_some(), "{} is not replayed", vector.scenario);
+    }
+}

@@ -1,0 +1,369 @@
+//! What the Rust client sends, beside what the TypeScript client was recorded to send for the same call, and what it makes of
+//! the recorded answers.
+
+mod vectors;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, extract::Request, response::IntoResponse};
+use serde_json::{Value, json};
+use tokio::{io::AsyncReadExt, net::TcpListener};
+use url::Url;
+use workflow::{
+    Client, ClientError,
+    client::{LogQuery, RunFilter, RunState},
+};
+use workflow_tests::{Served, TOKEN};
+
+use self::vectors::Vector;
+
+/// Answers every request as recorded, and keeps the last one.
+struct Recorded {
+    served: Served,
+    seen: Arc<Mutex<Vec<Seen>>>,
+    vector: Vector,
+}
+
+#[derive(Clone, Debug)]
+struct Seen {
+    method: String,
+    path: String,
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+impl Recorded {
+    async fn play(scenario: &str) -> Self {
+        let vector = Vector::load(scenario);
+        let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+        let response = &vector.exchanges[0].response;
+        let (status, body) = (response.status, response.body.clone());
+        let keep = Arc::clone(&seen);
+        let router = Router::new().fallback(async move |request: Request| {
+            let (parts, request_body) = request.into_parts();
+            let request_body = axum::body::to_bytes(request_body, usize::MAX).await.unwrap();
+            let text = |value: &http::HeaderValue| value.to_str().unwrap().to_owned();
+            keep.lock().unwrap().push(Seen {
+                method: parts.method.to_string(),
+                path: parts.uri.to_string(),
+                headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
+                body: String::from_utf8(request_body.to_vec()).unwrap(),
+            });
+            (http::StatusCode::from_u16(status).unwrap(), body).into_response()
+        });
+        Self { served: Served::start(router).await, seen, vector }
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.served.url(), TOKEN).unwrap()
+    }
+
+    /// The one request that was sent, which has the recorded method, path, query and token.
+    fn request(&self) -> Seen {
+        let seen = self.seen.lock().unwrap();
+        let [request] = seen.as_slice() else { panic!("{} requests: {seen:#?}", seen.len()) };
+        let recorded = &self.vector.exchanges[0].request;
+        assert_eq!(request.method, recorded.method);
+        assert_eq!(target(&request.path), target(&recorded.path));
+        assert_eq!(request.headers["authorization"], recorded.headers["authorization"]);
+        request.clone()
+    }
+
+    /// The entries of the batch that was sent, and the recorded ones, without what the clients do not have in common.
+    fn entries(&self) -> (Value, Value) {
+        let sent = serde_json::from_str(&self.request().body).unwrap();
+        let recorded = serde_json::from_str(&self.vector.exchanges[0].request.body).unwrap();
+        (in_common(sent), in_common(recorded))
+    }
+}
+
+/// A path with its query parameters sorted.
+fn target(path: &str) -> (String, Vec<(String, String)>) {
+    let url = Url::parse("http://engine.test").unwrap().join(path).unwrap();
+    let mut query: Vec<_> = url.query_pairs().into_owned().collect();
+    query.sort();
+    (url.path().to_owned(), query)
+}
+
+/// The Rust client sends no telemetry, and does not offer to fetch the steps of a run, to limit the flow of runs, or to hide
+/// payloads.
+fn in_common(mut entries: Value) -> Value {
+    for entry in entries.as_array_mut().unwrap() {
+        let headers = entry["headers"].as_object_mut().unwrap();
+        headers.retain(|name, _| {
+            !["telemetry", "flow-control", "redact"].iter().any(|word| name.contains(word))
+        });
+        for (name, value) in headers.iter_mut().filter(|(name, _)| name.ends_with("feature-set")) {
+            assert!(value.as_str().unwrap().contains("WF_TriggerOnConfig"), "{name}: {value}");
+            *value = json!(value.as_str().unwrap().replace("LazyFetch,", ""));
+        }
+    }
+    entries
+}
+
+#[tokio::test]
+async fn a_minimal_trigger_is_the_same() {
+    let recorded = Recorded::play("trigger-minimal").await;
+    let triggered =
+        recorded.client().trigger("http://app.test/wf", &()).raw("", "application/json").run_id("id1").await;
+    let (sent, expected) = recorded.entries();
+    assert_eq!(sent, expected);
+    assert_eq!(triggered.unwrap().workflow_run_id, "wfr_id1");
+    assert_eq!(recorded.request().headers["content-type"], "application/json");
+}
+
+#[tokio::test]
+async fn a_trigger_with_all_options_is_the_same() {
+    let recorded = Recorded::play("trigger-all-options").await;
+    recorded
+        .client()
+        .trigger("http://app.test/wf", &json!({ "a": 1 }))
+        .run_id("id1")
+        .header("X-User", "u")
+        .header("Authorization", "Bearer t")
+        .header("Content-Type", "application/json")
+        .retries(5)
+        .retry_delay("pow(2, retried) * 1000")
+        .delay(Duration::from_secs(34 * 3600))
+        .not_before(1_900_000_000)
+        .label("l1")
+        .label("l2")
+        .await
+        .unwrap();
+    let (sent, mut expected) = recorded.entries();
+    let headers = &mut expected[0]["headers"];
+    // The same time, in seconds.
+    assert_eq!(headers["upstash-delay"], "1d10h");
+    headers["upstash-delay"] = json!("122400s");
+    // Failures are told to the workflow; another address cannot be given.
+    assert_eq!(headers["upstash-failure-callback"], "http://other.test/fail");
+    headers["upstash-failure-callback"] = json!("http://app.test/wf");
+    assert_eq!(sent, expected);
+}
+
+#[tokio::test]
+async fn several_triggers_are_one_batch() {
+    let recorded = Recorded::play("trigger-batch").await;
+    let client = recorded.client();
+    let entries: Value = serde_json::from_str(&recorded.vector.exchanges[0].request.body).unwrap();
+    let requests = entries.as_array().unwrap().iter().map(|entry| {
+        let header = |name: &str| entry["headers"][name].as_str().unwrap_or_default().to_owned();
+        let body = entry["body"].as_str().unwrap_or_default().to_owned();
+        let request =
+            client.trigger(entry["destination"].as_str().unwrap(), &()).raw(body, header("content-type"));
+        let request = request.run_id(header("upstash-workflow-runid"));
+        match entry["headers"].get("upstash-label") {
+            Some(label) => request.label(label.as_str().unwrap()),
+            None => request,
+        }
+    });
+    let triggered = client.trigger_many(requests).await.unwrap();
+    let (sent, expected) = recorded.entries();
+    assert_eq!(sent, expected);
+    let ids: Vec<_> = triggered.iter().map(|run| run.workflow_run_id.as_str()).collect();
+    assert_eq!(ids, ["wfr_a", "wfr_b"]);
+}
+
+#[tokio::test]
+async fn no_triggers_are_no_request() {
+    let recorded = Recorded::play("trigger-minimal").await;
+    assert_eq!(recorded.client().trigger_many([]).await.unwrap(), []);
+    assert!(recorded.seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_chosen_id_is_told_to_be_active_and_a_made_one_cannot_be() {
+    let recorded = Recorded::play("trigger-deduplicated").await;
+    let chosen = recorded.client().trigger("http://app.test/wf", &1).run_id("id1").await.unwrap();
+    assert!(chosen.deduplicated);
+    let made = recorded.client().trigger("http://app.test/wf", &1).await.unwrap();
+    assert!(!made.deduplicated);
+    assert!(made.workflow_run_id.starts_with("wfr_") && made.workflow_run_id.len() == 25, "{made:?}");
+}
+
+#[tokio::test]
+async fn notifications_are_the_same() {
+    for (scenario, data) in
+        [("notify", Some(json!({ "a": 1 }))), ("notify-string", None), ("notify-no-data", None)]
+    {
+        let recorded = Recorded::play(scenario).await;
+        let body = recorded.vector.exchanges[0].request.body.clone();
+        let client = recorded.client();
+        let request = match data {
+            Some(data) => client.notify("evt", &data),
+            None => client.notify("evt", &()).raw(body.clone()),
+        };
+        let notified = request.await.unwrap();
+        assert_eq!(recorded.request().body, body, "{scenario}");
+        let expected = recorded.vector.resolved().as_array().unwrap();
+        assert_eq!(notified.len(), expected.len(), "{scenario}");
+        for (notified, expected) in notified.iter().zip(expected) {
+            assert_eq!(notified.workflow_run_id, expected["workflowRunId"].as_str().unwrap());
+            assert_eq!(notified.waiter.as_ref().unwrap().run_id(), Some(notified.workflow_run_id.as_str()));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_notification_with_lookback_is_the_same() {
+    for (scenario, waits) in [("notify-lookback", false), ("notify-lookback-waiter", true)] {
+        let recorded = Recorded::play(scenario).await;
+        let notified = recorded.client().notify("evt", &json!({ "a": 1 })).run_id("wfr_1").await.unwrap();
+        assert_eq!(recorded.request().body, r#"{"a":1}"#);
+        assert_eq!(notified.len(), 1);
+        assert_eq!(notified[0].workflow_run_id, "wfr_1");
+        assert_eq!(notified[0].waiter.is_some(), waits, "{scenario}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_id_is_escaped_into_one_segment() {
+    let recorded = Recorded::play("notify-no-data").await;
+    recorded.client().notify("user 1/ver?fied#é", &1).await.unwrap();
+    assert_eq!(recorded.seen.lock().unwrap()[0].path, "/v2/notify/user%201%2Fver%3Ffied%23%C3%A9");
+}
+
+#[tokio::test]
+async fn listing_waiters_and_runs_is_the_same() {
+    let recorded = Recorded::play("get-waiters").await;
+    let waiters = recorded.client().get_waiters("evt").await.unwrap();
+    recorded.request();
+    assert_eq!(serde_json::to_value(&waiters).unwrap(), *recorded.vector.resolved());
+
+    let recorded = Recorded::play("logs").await;
+    let page = recorded.client().logs(LogQuery::default()).await.unwrap();
+    recorded.request();
+    assert_eq!((page.cursor, page.runs.len()), (None, 0));
+
+    let recorded = Recorded::play("logs-legacy").await;
+    let filter = RunFilter {
+        run_ids: vec!["wfr_1".to_owned()],
+        states: vec![RunState::RunFailed],
+        ..RunFilter::default()
+    };
+    recorded.client().logs(LogQuery { filter, cursor: None, count: Some(5) }).await.unwrap();
+    recorded.request();
+}
+
+#[tokio::test]
+async fn cancelling_is_the_same() {
+    let url = |exact_url| RunFilter {
+        workflow_url: Some(if exact_url { "http://app.test/wf" } else { "http://app.test/" }.to_owned()),
+        exact_url,
+        ..RunFilter::default()
+    };
+    let ids = |ids: &[&str]| RunFilter {
+        run_ids: ids.iter().map(|id| (*id).to_owned()).collect(),
+        ..RunFilter::default()
+    };
+    for (scenario, filter) in [
+        ("cancel-id", ids(&["wfr_1"])),
+        ("cancel-ids", ids(&["wfr_1", "wfr_2"])),
+        ("cancel-url-exact", url(true)),
+        ("cancel-url-prefix", url(false)),
+    ] {
+        let recorded = Recorded::play(scenario).await;
+        let cancelled = recorded.client().cancel(filter).await.unwrap();
+        recorded.request();
+        assert_eq!(cancelled, recorded.vector.resolved()["cancelled"], "{scenario}");
+    }
+    let recorded = Recorded::play("cancel-all").await;
+    assert_eq!(recorded.client().cancel_all().await.unwrap(), 9);
+    recorded.request();
+}
+
+#[tokio::test]
+async fn a_filter_that_selects_by_nothing_cancels_nothing() {
+    let recorded = Recorded::play("cancel-all").await;
+    let error = recorded.client().cancel(RunFilter::default()).await.unwrap_err();
+    assert!(matches!(error, ClientError::Refused { status: 400, .. }), "{error}");
+    assert!(recorded.seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_refusal_keeps_its_status_and_its_reason_and_is_not_repeated() {
+    for (scenario, status, reason) in [
+        ("error-400", 400, "invalid destination url"),
+        ("error-401", 401, "unauthorized"),
+        ("error-404", 404, "dlq message not found"),
+        ("error-429-daily", 429, "too many"),
+        ("error-500-empty", 500, "Internal Server Error"),
+    ] {
+        let recorded = Recorded::play(scenario).await;
+        let error = recorded.client().trigger("http://app.test/wf", &1).await.unwrap_err();
+        let ClientError::Refused { status: refused, message } = error else { panic!("{scenario}: {error}") };
+        assert_eq!((refused, message.as_str()), (status, reason), "{scenario}");
+        assert_eq!(recorded.seen.lock().unwrap().len(), 1, "{scenario}");
+    }
+}
+
+#[tokio::test]
+async fn a_payload_that_does_not_serialize_is_told_when_the_trigger_is_awaited() {
+    let recorded = Recorded::play("trigger-minimal").await;
+    let odd = BTreeMap::from([((1, 2), "a key that is no text")]);
+    let error = recorded.client().trigger("http://app.test/wf", &odd).await.unwrap_err();
+    assert!(matches!(&error, ClientError::Encoding(message) if message.contains("payload")), "{error}");
+    assert!(recorded.seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn labels_and_headers_that_cannot_travel_are_refused_before_anything_is_sent() {
+    let recorded = Recorded::play("trigger-minimal").await;
+    let client = recorded.client();
+    for request in [
+        client.trigger("http://app.test/wf", &1).label("two words"),
+        client.trigger("http://app.test/wf", &1).label("a,b"),
+        client.trigger("http://app.test/wf", &1).label(""),
+        client.trigger("http://app.test/wf", &1).header("a b", "c"),
+        client.trigger("http://app.test/wf", &1).header("a", "b\nc"),
+    ] {
+        let error = request.await.unwrap_err();
+        assert!(matches!(error, ClientError::Refused { status: 400, .. }), "{error}");
+    }
+    let error = client.trigger("/wf", &1).await.unwrap_err().to_string();
+    assert!(error.contains("UPSTASH_WORKFLOW_URL"), "{error}");
+    assert!(recorded.seen.lock().unwrap().is_empty());
+}
+
+/// A server that drops its first connections without an answer.
+async fn flaky(drops: usize) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let answers = count.fetch_add(1, Ordering::SeqCst) >= drops;
+            let mut request = [0; 64 * 1024];
+            let _ = stream.read(&mut request).await;
+            if answers {
+                let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n[]";
+                tokio::io::AsyncWriteExt::write_all(&mut stream, answer).await.unwrap();
+            }
+        }
+    });
+    (url, connections)
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_tried_again() {
+    let (url, connections) = flaky(2).await;
+    let waiters = Client::new(&url, TOKEN).unwrap().get_waiters("evt").await.unwrap();
+    assert_eq!(waiters, []);
+    assert_eq!(connections.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn after_five_repetitions_the_engine_counts_as_unreachable() {
+    let (url, connections) = flaky(usize::MAX).await;
+    let error = Client::new(&url, TOKEN).unwrap().get_waiters("evt").await.unwrap_err();
+    assert!(matches!(&error, ClientError::Unreachable { url: tried, .. } if *tried == url), "{error}");
+    assert_eq!(connections.load(Ordering::SeqCst), 6);
+}
