@@ -1,5 +1,7 @@
 //! Bad input to every route of the HTTP API: a clear JSON error, the right status, and nothing half done.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use serde_json::{Value, json};
 use workflow_tests::{Answer, TOKEN, TestApi};
 
