@@ -11,13 +11,14 @@ use crate::{
     Error,
     client::Notified,
     json,
-    protocol::Step,
+    protocol::{Step, duration::MAX_DURATION},
     replay::{Claim, Fault, Work},
     workflow::decode_payload,
 };
 
 impl<P> WorkflowContext<P> {
-    /// Waits until somebody notifies of the event, at most for `timeout`; nothing is kept in memory meanwhile.
+    /// Waits until somebody notifies of the event, at most for `timeout` (a thousand years at most); nothing is kept in
+    /// memory meanwhile.
     ///
     /// The event's data is decoded from JSON into `T`; as with payloads, `()` takes anything, `String` also plain text, and
     /// `bytes::Bytes` the bytes as they are. A notification without data is JSON's `null`.
@@ -47,7 +48,7 @@ impl<P> WorkflowContext<P> {
         event_id: impl Into<String>,
         timeout: Duration,
     ) -> impl Future<Output = crate::Result<WaitResult<T>>> {
-        let work = Work::Wait { event_id: event_id.into(), timeout };
+        let work = Work::Wait { event_id: event_id.into(), timeout: timeout.min(MAX_DURATION) };
         let claim = Claim { name: name.into(), work, location: Location::caller() };
         async {
             let step = self.invocation.exchange.perform(claim).await?;

@@ -8,11 +8,12 @@ use std::{
 use super::WorkflowContext;
 use crate::{
     Result,
+    protocol::duration::MAX_DURATION,
     replay::{Claim, Work},
 };
 
 impl<P> WorkflowContext<P> {
-    /// Sleeps for `duration`, across restarts; nothing is kept in memory meanwhile.
+    /// Sleeps for `duration` (a thousand years at most), across restarts; nothing is kept in memory meanwhile.
     ///
     /// # Errors
     ///
@@ -20,8 +21,8 @@ impl<P> WorkflowContext<P> {
     #[track_caller]
     #[must_use = "a step does nothing until it is awaited"]
     pub fn sleep(&self, name: impl Into<String>, duration: Duration) -> impl Future<Output = Result<()>> {
-        let claim = Claim { name: name.into(), work: Work::SleepFor(duration), location: Location::caller() };
-        self.sleeping(claim)
+        let work = Work::SleepFor(duration.min(MAX_DURATION));
+        self.sleeping(Claim { name: name.into(), work, location: Location::caller() })
     }
 
     /// Sleeps until `time`, across restarts; not at all if it is past.

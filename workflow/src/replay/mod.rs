@@ -202,7 +202,7 @@ impl Replay {
     /// The function has returned.
     pub(crate) fn returned(&mut self, result: Result<Option<String>, Error>) {
         match (result, self.recorded.first()) {
-            (Err(error), _) => self.fail(&error),
+            (Err(error), _) => self.conclude_failed(None, &error),
             (Ok(output), None) => {
                 self.completing = true;
                 self.conclude(Report::Complete { output });
@@ -224,15 +224,7 @@ impl Replay {
             Fault::Nested { outer, .. } => self.group.step(*outer),
             _ => None,
         };
-        let error = fault.into_error();
-        match blamed {
-            Some(step) => {
-                let failure =
-                    Failure { step_name: Some(step.step_name), ..self.failure_of(step.step_id, &error) };
-                self.conclude_failed(failure);
-            }
-            None => self.fail(&error),
-        }
+        self.conclude_failed(blamed, &fault.into_error());
     }
 
     /// Continue: whatever is not recorded is done now.
@@ -312,7 +304,11 @@ impl Replay {
         if self.over || self.unanswered > 0 {
             return;
         }
-        if let Some(report) = self.conclusion.take() {
+        if let Some(mut report) = self.conclusion.take() {
+            if let Report::Failed(failure @ Failure { step_name: None, .. }) = &mut report {
+                failure.step_id = self.recorded.next_free();
+                self.failure = Some(failure.clone());
+            }
             self.report(None, report);
         } else if !self.group.is_empty() && self.group.is_settled() {
             if self.group.is_resolved() {
@@ -353,25 +349,19 @@ impl Replay {
         Report::Failed(failure)
     }
 
-    /// The code between steps has failed.
-    fn fail(&mut self, error: &Error) {
-        let step_id = self.recorded.next_free();
-        self.conclude_failed(self.failure_of(step_id, error));
-    }
-
-    fn failure_of(&self, step_id: u32, error: &Error) -> Failure {
-        Failure {
+    /// An attempt of the blamed step has failed or, of the code between steps, one of the step that would have come next;
+    /// which one that is is known when all reports are answered.
+    fn conclude_failed(&mut self, blamed: Option<Step>, error: &Error) {
+        let (step_id, step_name) = blamed.map_or((0, None), |step| (step.step_id, Some(step.step_name)));
+        let failure = Failure {
             step_id,
-            step_name: None,
+            step_name,
             message: error.chain(),
             retry: error.retry(),
             max_retries: None,
             record: None,
             park: true,
-        }
-    }
-
-    fn conclude_failed(&mut self, failure: Failure) {
+        };
         self.failure = Some(failure.clone());
         self.conclude(Report::Failed(failure));
     }

@@ -53,6 +53,25 @@ impl Recorder {
 
     /// Delivers the run once.
     pub async fn deliver<W: Workflow<Args = ()>>(self: &Arc<Self>, payload: &str) -> Response<Bytes> {
+        self.deliver_entries::<W>(payload, usize::MAX).await
+    }
+
+    /// Delivers each entry of the history once, with the history up to it, as an engine does over HTTP.
+    pub async fn deliver_each<W: Workflow<Args = ()>>(self: &Arc<Self>, payload: &str) {
+        let mut entries = 0;
+        while entries <= self.history().len() && !self.is_over() {
+            let answer = self.deliver_entries::<W>(payload, entries).await;
+            assert_eq!(answer.status(), 200, "{answer:?}");
+            entries += 1;
+        }
+        assert!(self.is_over(), "{:?}", self.reports());
+    }
+
+    async fn deliver_entries<W: Workflow<Args = ()>>(
+        self: &Arc<Self>,
+        payload: &str,
+        entries: usize,
+    ) -> Response<Bytes> {
         let delivery = {
             let log = self.log.lock().unwrap();
             Delivery {
@@ -64,7 +83,7 @@ impl Recorder {
                     retries: log.retries,
                 },
                 payload: Bytes::copy_from_slice(payload.as_bytes()),
-                history: log.history.clone(),
+                history: log.history.iter().take(entries).cloned().collect(),
                 failed_attempts: log.failed.clone(),
                 reporter: Arc::clone(self) as Arc<dyn Reporter>,
             }
@@ -187,7 +206,13 @@ impl Recorder {
                 log.history.push(step);
                 Reply::Pending
             }
-            Report::Wait { .. } => Reply::Pending,
+            Report::Wait { mut step, .. } => {
+                if suspend {
+                    step.wait_timeout = Some(true);
+                    log.history.push(step);
+                }
+                Reply::Pending
+            }
             Report::Notify { mut step, event_id, data, run_id } => {
                 let data: Value = serde_json::from_slice(&data).unwrap_or_default();
                 let told = json!({ "workflowRunId": run_id.clone().unwrap_or("wfr_waiter".to_owned()) });
