@@ -163,7 +163,9 @@ fn notify(
     run_id: Option<&str>,
     deduplication: Option<&str>,
 ) -> Result<Vec<Notified>, EngineError> {
-    let key = deduplication.map(|id| format!("notify/{}/{event}/{id}", run_id.unwrap_or_default()));
+    // A list, so that ids which share their characters differently are different keys.
+    let key = deduplication.map(|id| serde_json::to_string(&("notify", run_id, event, id)));
+    let key = key.transpose().map_err(StoreError::from)?;
     if let Some(key) = &key
         && let Some(answer) = tx.store.answered(key)?
     {
