@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tempfile::TempDir;
 use workflow::{
     Client, ClientError,
-    client::{LogQuery, Notified, RunFilter, RunLog, RunState},
+    client::{GroupKind, LogQuery, Notified, RunFilter, RunLog, RunState, StepError, StepLog},
 };
 use workflow_engine::{Engine, ManualClock};
 
@@ -78,7 +78,8 @@ impl TestApp {
 
     /// Gives the engine its app.
     pub fn attach(&self) {
-        let router = (self.routes)(Router::new().route(script::PATH, post(workflow_axum::serve::<script::script>())));
+        let router =
+            (self.routes)(Router::new().route(script::PATH, post(workflow_axum::serve::<script::script>())));
         let _app: Router =
             workflow_axum::attach(router.with_state(self.probe.clone()), &self.engine.handle());
     }
@@ -142,6 +143,34 @@ impl TestApp {
     /// Waits until a script has succeeded, and gives what came of its steps.
     pub async fn outcomes(&self, run: &str) -> Vec<Outcome> {
         self.output(run).await
+    }
+
+    /// The recorded steps of a run, without the trigger.
+    pub async fn steps(&self, run: &str) -> Vec<StepLog> {
+        let groups = self.log(run).await.steps.into_iter().filter(|group| group.kind != GroupKind::Next);
+        groups.flat_map(|group| group.steps).skip(1).collect()
+    }
+
+    /// Waits until exactly this many steps of a run are recorded. A sleep is recorded when it begins.
+    pub async fn recorded(&self, run: &str, count: usize) -> Vec<StepLog> {
+        eventually(format!("{count} steps of `{run}` are recorded"), async || {
+            Some(self.steps(run).await).filter(|steps| steps.len() == count)
+        })
+        .await
+    }
+
+    /// The failed attempts of what comes next in a run.
+    pub async fn errors(&self, run: &str) -> Vec<StepError> {
+        let groups = self.log(run).await.steps.into_iter().filter(|group| group.kind == GroupKind::Next);
+        groups.flat_map(|group| group.steps).flat_map(|step| step.errors).collect()
+    }
+
+    /// Waits until exactly this many failed attempts of what comes next in a run are on record.
+    pub async fn failed(&self, run: &str, count: usize) -> Vec<StepError> {
+        eventually(format!("{count} attempts of `{run}` have failed"), async || {
+            Some(self.errors(run).await).filter(|errors| errors.len() == count)
+        })
+        .await
     }
 
     /// The runs that wait for an event, longest waiting first.

@@ -1,0 +1,10 @@
+//! Races that other systems have shipped as bugs, retries, and random sequences of everything against a small model. Real
+//! engine, real axum app, virtual time.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod duplicates;
+mod matching;
+mod registration;
+mod sleeps;
+mod timeouts;
