@@ -20,7 +20,8 @@ use workflow_axum::{attach, serve};
 use workflow_engine::Engine;
 
 /// About 100 bytes of JSON, what each step of the workloads returns.
-const RESULT: &str = "a receipt of about one hundred bytes, as a step of an ordinary workflow would return it: 0123456789";
+const RESULT: &str =
+    "a receipt of about one hundred bytes, as a step of an ordinary workflow would return it: 0123456789";
 
 /// Runs as many steps as its payload says.
 #[workflow]
@@ -120,7 +121,8 @@ impl App {
 
 /// Sees every delivery end. The engine has acknowledged what it reported by then.
 async fn watch(State(bench): State<Bench>, request: Request, next: Next) -> Response {
-    let run = request.headers().get("upstash-workflow-runid").and_then(|id| id.to_str().ok()).map(str::to_owned);
+    let run =
+        request.headers().get("upstash-workflow-runid").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let is_wait = request.uri().path() == "/wait";
     let response = next.run(request).await;
     if let Some(run) = run {

@@ -13,7 +13,11 @@ pub async fn run() -> Outcome {
         app.start_waiting((waiting..goal).map(|run| (format!("{run:08}"), format!("event-{run}")))).await?;
         waiting = goal;
         let more = resident_bytes()?.saturating_sub(empty);
-        println!("{waiting:>7} waiting: {:>6.1} MiB, {} bytes a run", more as f64 / 1_048_576.0, more / waiting);
+        println!(
+            "{waiting:>7} waiting: {:>6.1} MiB, {} bytes a run",
+            more as f64 / 1_048_576.0,
+            more / waiting
+        );
     }
     app.engine.shutdown().await;
     Ok(())

@@ -67,7 +67,9 @@ async fn in_parallel(waiting: usize) -> Outcome {
     }
     let rate = waiting as f64 / began.elapsed().as_secs_f64();
     let (p50, p99) = (percentile(&mut latencies, 50), percentile(&mut latencies, 99));
-    println!("{waiting:>7} waiting, {NOTIFIERS} notifies in flight: {rate:.0} completed runs/s, p50 {p50:.2} ms, p99 {p99:.2} ms");
+    println!(
+        "{waiting:>7} waiting, {NOTIFIERS} notifies in flight: {rate:.0} completed runs/s, p50 {p50:.2} ms, p99 {p99:.2} ms"
+    );
     app.engine.shutdown().await;
     Ok(())
 }
