@@ -66,7 +66,7 @@ pub(crate) async fn drive(
             }
         }
         match driver.next().await {
-            Happening::Answered(member, reply) => replay.replied(member, reply?, now),
+            Happening::Answered((member, reply)) => replay.replied(member, reply?, now),
             Happening::Returned(result) => replay.returned(result),
             Happening::Polled => {}
         }
@@ -81,12 +81,15 @@ struct Driver<'a> {
     waker: Arc<ProgramWaker>,
     /// The slots of the group in flight, by the order of the claims.
     group: Vec<Arc<Slot>>,
-    reports: FuturesUnordered<BoxFuture<'a, (Option<usize>, Result<Reply, ReportError>)>>,
+    reports: FuturesUnordered<BoxFuture<'a, Answer>>,
 }
 
+/// The engine's answer to a report about a member of the group or, without one, about the invocation.
+type Answer = (Option<usize>, Result<Reply, ReportError>);
+
 enum Happening {
-    /// The engine has answered a report about a member of the group, or about the invocation.
-    Answered(Option<usize>, Result<Reply, ReportError>),
+    /// The engine has answered a report.
+    Answered(Answer),
     /// The function has returned.
     Returned(crate::Result<Option<String>>),
     /// The function has claimed steps, or done something about the ones it had.
@@ -104,8 +107,8 @@ impl Driver<'_> {
             {
                 return Poll::Ready(happening);
             }
-            if let Poll::Ready(Some((member, reply))) = self.reports.poll_next_unpin(cx) {
-                return Poll::Ready(Happening::Answered(member, reply));
+            if let Poll::Ready(Some(answer)) = self.reports.poll_next_unpin(cx) {
+                return Poll::Ready(Happening::Answered(answer));
             }
             self.waker.sleep(cx);
             Poll::Pending
@@ -118,7 +121,7 @@ impl Driver<'_> {
         let (polled, news) =
             self.exchange.while_polled(|| catch_unwind(AssertUnwindSafe(|| program.as_mut().poll(cx))));
         match polled {
-            Ok(Poll::Pending) => return news.then_some(Happening::Polled),
+            Ok(Poll::Pending) => news.then_some(Happening::Polled),
             Ok(Poll::Ready(result)) => {
                 self.program = None;
                 Some(Happening::Returned(result))

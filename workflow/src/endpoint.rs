@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 
 pub use self::answer::rejected;
-use self::invocation::Invocation;
+use self::{http_delivery::Asked, invocation::Invocation};
 use crate::{
     Workflow,
     engine::{Delivery, EngineHandle, HttpEngine},
@@ -53,17 +53,17 @@ pub async fn handle<W: Workflow>(request: Request, args: W::Args) -> Response<By
         Ok(engine) => engine,
         Err(message) => return rejected(StatusCode::INTERNAL_SERVER_ERROR, &message),
     };
-    match engine {
+    match &engine {
         EngineHandle::Embedded(_) if request.headers.contains_key(headers::WORKFLOW_SDK_VERSION) => rejected(
             StatusCode::BAD_REQUEST,
             "this app runs its workflows on an engine in its own process, which does not deliver over HTTP; a request that \
              starts a run must not have the header `Upstash-Workflow-Sdk-Version`",
         ),
         EngineHandle::Embedded(_) => direct::start::<W>(&engine, &request).await,
-        EngineHandle::Http(http) => match http_delivery::classify(&http, &request) {
-            Ok(Some(invocation)) => invocation.run::<W>(args).await,
-            Ok(None) => direct::start::<W>(&EngineHandle::Http(http), &request).await,
-            Err(answer) => answer,
+        EngineHandle::Http(http) => match http_delivery::classify(http, &request) {
+            Asked::Start => direct::start::<W>(&engine, &request).await,
+            Asked::GoOn(invocation) => invocation.run::<W>(args).await,
+            Asked::Nothing(answer) => answer,
         },
     }
 }

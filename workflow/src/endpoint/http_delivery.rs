@@ -17,67 +17,78 @@ use crate::{
 /// How often a delivery is repeated where the engine does not say.
 const DEFAULT_RETRIES: u32 = 3;
 
-/// What a request asks for: to go on with a run, or (nothing) to start one.
-///
-/// # Errors
-///
-/// The answer to a request that asks for neither.
-pub(super) fn classify(
-    engine: &HttpEngine,
-    request: &Request,
-) -> Result<Option<Invocation>, Response<Bytes>> {
-    let has = |name| request.headers.contains_key(name);
-    let starts = !has(headers::WORKFLOW_SDK_VERSION)
-        && !has(headers::WORKFLOW_CALLBACK)
-        && !has(headers::WORKFLOW_FAILURE_CALLBACK)
-        && !has(headers::WORKFLOW_UNKNOWN_SDK)
-        && text(&request.headers, headers::WORKFLOW_IS_FAILURE) != Some("true");
-    if let Err(error) = engine.verify(&request.headers, &request.body) {
-        let message = format!("the request is not accepted as one of the workflow engine: {error}");
+/// What a request asks for.
+pub(super) enum Asked {
+    /// To start a run.
+    Start,
+    /// To go on with a run.
+    GoOn(Box<Invocation>),
+    /// Nothing that the workflow has to do with: this is the answer.
+    Nothing(Response<Bytes>),
+}
+
+/// Finds out what a request to a workflow of this engine asks for.
+pub(super) fn classify(engine: &HttpEngine, request: &Request) -> Asked {
+    let headers = &request.headers;
+    let tells_of_failure = headers.contains_key(headers::WORKFLOW_FAILURE_CALLBACK)
+        || text(headers, headers::WORKFLOW_IS_FAILURE) == Some("true");
+    let starts = !tells_of_failure
+        && !headers.contains_key(headers::WORKFLOW_SDK_VERSION)
+        && !headers.contains_key(headers::WORKFLOW_CALLBACK)
+        && !headers.contains_key(headers::WORKFLOW_UNKNOWN_SDK);
+    if let Err(error) = engine.verify(headers, &request.body) {
         tracing::warn!(%error, "a request is not accepted as one of the workflow engine");
-        return Err(if starts {
+        let message = format!("the request is not accepted as one of the workflow engine: {error}");
+        return Asked::Nothing(if starts {
             rejected(StatusCode::UNAUTHORIZED, &message)
         } else {
             answer::not_understood(&message)
         });
     }
-    if starts { Ok(None) } else { delivery(engine, request).map(Some) }
+    if starts {
+        return Asked::Start;
+    }
+    let Some(run_id) = text(headers, headers::WORKFLOW_RUN_ID) else {
+        return Asked::Nothing(answer::not_understood(
+            "the delivery names no run: `Upstash-Workflow-RunId` is missing",
+        ));
+    };
+    if tells_of_failure {
+        return Asked::Nothing(answer::no_failure_function(run_id));
+    }
+    match invocation(engine, request, run_id) {
+        Ok(invocation) => Asked::GoOn(Box::new(invocation)),
+        Err(message) => Asked::Nothing(answer::not_understood(&message)),
+    }
 }
 
-fn delivery(engine: &HttpEngine, request: &Request) -> Result<Invocation, Response<Bytes>> {
+/// Reads a step delivery.
+///
+/// # Errors
+///
+/// Why it cannot be understood.
+fn invocation(engine: &HttpEngine, request: &Request, run_id: &str) -> Result<Invocation, String> {
     let headers = &request.headers;
-    let run_id = text(headers, headers::WORKFLOW_RUN_ID).ok_or_else(|| {
-        answer::not_understood("the delivery names no run: `Upstash-Workflow-RunId` is missing")
-    })?;
-    if headers.contains_key(headers::WORKFLOW_FAILURE_CALLBACK)
-        || text(headers, headers::WORKFLOW_IS_FAILURE) == Some("true")
-    {
-        return Err(answer::no_failure_function(run_id));
-    }
     if headers.contains_key(headers::WORKFLOW_CALLBACK) {
-        return Err(answer::not_understood(
-            "the delivery is the result of a call (`context.call`), which this endpoint never makes",
-        ));
+        return Err("the delivery is the result of a call (`context.call`), which this endpoint never makes"
+            .to_owned());
     }
     match text(headers, headers::WORKFLOW_SDK_VERSION) {
         Some(headers::PROTOCOL_VERSION) => {}
         None => {
-            return Err(answer::not_understood(
-                "runs that are started without naming the endpoint's SDK (`Upstash-Workflow-Unknown-Sdk`) are not supported; \
-                 trigger the workflow with a workflow client",
-            ));
+            return Err("runs that are started without naming the endpoint's SDK (`Upstash-Workflow-Unknown-Sdk`) are not \
+                        supported; trigger the workflow with a workflow client"
+                .to_owned());
         }
         Some(other) => {
-            return Err(answer::not_understood(&format!(
+            return Err(format!(
                 "the delivery speaks version `{other}` of the protocol; this endpoint speaks version `{}`",
                 headers::PROTOCOL_VERSION
-            )));
+            ));
         }
     }
-    let delivery =
-        StepDelivery::decode(&request.body).map_err(|error| answer::not_understood(&error.to_string()))?;
-    let url =
-        engine.workflow_url(&request.url).map_err(|error| answer::not_understood(&error.to_string()))?;
+    let delivery = StepDelivery::decode(&request.body).map_err(|error| error.to_string())?;
+    let url = engine.workflow_url(&request.url).map_err(|error| error.to_string())?;
     let retried = number(headers, headers::RETRIED).unwrap_or(0);
     let info = RunInfo {
         id: run_id.to_owned(),

@@ -39,6 +39,7 @@ use crate::{
 
 /// What the driver is to do next.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "few actions are alive at a time, and most of them are reports")]
 pub(crate) enum Action {
     /// Let this member of the group run its body.
     Run {
@@ -77,7 +78,7 @@ pub(crate) enum Ending {
     /// The delivery is one that has been handled already.
     Repeated,
     /// An attempt has failed, and the engine is to learn it from the answer.
-    Failed(Failure),
+    Failed(Box<Failure>),
 }
 
 /// One invocation's replay of a run.
@@ -183,7 +184,10 @@ impl Replay {
         match (reply, member) {
             (Reply::Ended, _) => self.end(Ending::RunEnded),
             (Reply::Answer, _) => {
-                let ending = self.failure.take().map_or(Ending::Suspended, Ending::Failed);
+                let ending = self
+                    .failure
+                    .take()
+                    .map_or(Ending::Suspended, |failure| Ending::Failed(Box::new(failure)));
                 self.end(ending);
             }
             (Reply::Done, None) if self.completing => self.end(Ending::Completed),

@@ -26,7 +26,7 @@ fn a_group_is_announced_run_one_by_one_and_released_by_its_last_result() {
     let group = || [run("a"), sleep("b", 5), run("c")];
     let slept = |step: Step| Step { step_type: StepType::SleepFor, ..step };
     let plans = vec![plan(1, 3, "a"), slept(plan(2, 3, "b")), plan(3, 3, "c")];
-    let results = vec![result(3, 3, "c"), result(1, 3, "a"), slept(result(2, 3, "b"))];
+    let results = [result(3, 3, "c"), result(1, 3, "a"), slept(result(2, 3, "b"))];
 
     let mut first = Script::new(Mode::Suspend, vec![]);
     assert_eq!(first.claims(group()), ["plan 1/3 a, 2/3 b, 3/3 c"]);
