@@ -109,7 +109,7 @@ impl Client {
         self.transport.trigger(triggers).await
     }
 
-    /// Notifies all runs that wait for `event_id`, with `data` as JSON. Await it, possibly after naming one run with
+    /// Notifies all runs that wait for `event_id`, with `data` as JSON (`&()` for none). Await it, possibly after naming one run with
     /// [`run_id`](NotifyRequest::run_id): then that run gets it even if it begins to wait later.
     ///
     /// # Errors

@@ -117,6 +117,8 @@ impl NotifyRequest {
         data: &T,
     ) -> Self {
         let (data, encoded) = encode(data, "the event's data");
+        // A notification without data is the same as one with JSON's null.
+        let data = if data == "null" { Bytes::new() } else { data };
         let notification = Notification { event_id, data, ..Notification::default() };
         Self { transport, notification, encoded }
     }
