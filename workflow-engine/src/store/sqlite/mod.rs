@@ -5,7 +5,7 @@ mod write;
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use super::{StoreError, Stored};
 
@@ -39,10 +39,8 @@ impl Sqlite {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)
             .map_err(|error| open_error(&path.display().to_string(), &error))?;
-        connection.busy_timeout(Duration::from_secs(5))?;
         connection.pragma_update(None, "query_only", true)?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
-        connection.set_prepared_statement_cache_capacity(64);
+        set_up(&connection)?;
         Ok(Self { connection })
     }
 
@@ -56,8 +54,7 @@ impl Sqlite {
                 fatal: true,
             });
         }
-        connection.busy_timeout(Duration::from_secs(5))?;
-        connection.set_prepared_statement_cache_capacity(64);
+        set_up(&connection)?;
         let version: i64 = connection
             .pragma_query_value(None, "user_version", |row| row.get(0))
             .map_err(|error| open_error(name, &error))?;
@@ -69,7 +66,6 @@ impl Sqlite {
         connection.pragma_update(None, "wal_autocheckpoint", 1000)?;
         connection.pragma_update(None, "journal_size_limit", 256 * 1024 * 1024)?;
         connection.pragma_update(None, "cache_size", -65_536)?;
-        connection.pragma_update(None, "temp_store", "MEMORY")?;
         match version {
             0 => connection.execute_batch(&format!(
                 "BEGIN;\n{}\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;",
@@ -88,6 +84,16 @@ impl Sqlite {
         }
         Ok(Self { connection })
     }
+}
+
+/// What every connection needs.
+fn set_up(connection: &Connection) -> Stored<()> {
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Without it SQLite plans a prepared statement anew whenever a bound value might suggest another plan.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 fn open_error(name: &str, error: &rusqlite::Error) -> StoreError {
