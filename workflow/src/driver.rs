@@ -22,7 +22,7 @@ use crate::{
         exchange::{Exchange, Outcome},
         slot::{Slot, Turn},
     },
-    engine::{BoxFuture, Reply, ReportError, Reporter},
+    engine::{BoxFuture, Reply, Report, ReportError, Reporter},
     error::panicked,
     replay::{Action, Ending, Replay},
 };
@@ -34,7 +34,8 @@ pub(crate) type Program<'a> = dyn Future<Output = crate::Result<Option<String>>>
 ///
 /// # Errors
 ///
-/// If the engine cannot take a report. Nothing is known of that report then; the engine finds out by itself.
+/// If the engine cannot take a report now, or refuses even to take a failure. Nothing is known of that report then; the
+/// engine finds out by itself.
 pub(crate) async fn drive(
     program: Pin<&mut Program<'_>>,
     exchange: &Exchange,
@@ -55,7 +56,8 @@ pub(crate) async fn drive(
             match action {
                 Action::Run { member, attempt } => driver.put(member, Turn::Run { attempt }),
                 Action::Report { member, report } => {
-                    driver.reports.push(Box::pin(async move { (member, reporter.report(report).await) }))
+                    log(&report);
+                    driver.reports.push(Box::pin(async move { (member, reporter.report(report).await) }));
                 }
                 Action::Release { results, attempt } => {
                     exchange.next_group(attempt);
@@ -66,7 +68,11 @@ pub(crate) async fn drive(
             }
         }
         match driver.next().await {
-            Happening::Answered((member, reply)) => replay.replied(member, reply?, now),
+            Happening::Answered((member, Ok(reply))) => replay.replied(member, reply, now),
+            Happening::Answered((Some(member), Err(refusal))) if refusal.permanent => replay
+                .refused(member, refusal.message)
+                .map_err(|message| ReportError { message, permanent: true })?,
+            Happening::Answered((_, Err(error))) => return Err(error),
             Happening::Returned(result) => replay.returned(result),
             Happening::Polled => {}
         }
@@ -166,5 +172,11 @@ impl Driver<'_> {
             }
         }
         Waker::from(Arc::clone(&self.waker)).wake();
+    }
+}
+
+fn log(report: &Report) {
+    if let Report::Failed(failure) = report {
+        tracing::warn!(step = failure.step_name, error = %failure.message, "an attempt has failed");
     }
 }

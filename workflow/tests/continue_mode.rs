@@ -1,5 +1,7 @@
 //! Runs on an engine that lets the handler go on in the same future.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use std::{
@@ -143,6 +145,31 @@ async fn joined_steps_run_side_by_side_and_are_recorded_each_by_itself() {
     let mut sorted = concurrent.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, [(1, 2), (2, 2), (3, 1)]);
+}
+
+#[tokio::test]
+async fn steps_borrow_what_is_around_them_also_in_closures() {
+    #[workflow]
+    async fn borrows(ctx: WorkflowContext<Order>) -> workflow::Result<usize> {
+        let items = &ctx.request_payload().items;
+        let prefix = String::from("item ");
+        let lengths = items.iter().map(|item| {
+            let prefix = &prefix;
+            ctx.run(format!("measure {item}"), async move || {
+                tokio::task::yield_now().await;
+                Ok(prefix.len() + item.len())
+            })
+        });
+        let mut total = 0;
+        for length in try_join_all(lengths).await? {
+            total += ctx.run("measured", async || Ok(length)).await?;
+        }
+        Ok(total)
+    }
+
+    let engine = Recorder::new(Mode::Continue);
+    engine.deliver::<borrows>(ORDER).await;
+    assert_eq!(engine.output(), Some(json!(12)));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What an endpoint answers to requests that come over HTTP.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Response, StatusCode};

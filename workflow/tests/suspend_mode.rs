@@ -1,5 +1,7 @@
 //! Runs on an engine that calls again after every step.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic")]
+
 mod support;
 
 use std::{

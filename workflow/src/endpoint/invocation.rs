@@ -94,9 +94,7 @@ fn log(ending: &Result<Ending, crate::engine::ReportError>) {
         Ok(Ending::Suspended) => tracing::trace!("the run is suspended"),
         Ok(Ending::RunEnded) => tracing::debug!("the run has ended elsewhere"),
         Ok(Ending::Repeated) => tracing::debug!("the delivery repeats an earlier one"),
-        Ok(Ending::Failed(failure)) => {
-            tracing::warn!(step = failure.step_name, error = %failure.message, "an attempt has failed");
-        }
+        Ok(Ending::Failed(_)) => tracing::trace!("the failure is told by the answer"),
         Err(error) => tracing::error!(%error, "the engine did not take a report"),
     }
 }

@@ -23,6 +23,8 @@ struct Member {
     progress: Progress,
     /// Whether the program has dropped its future.
     dropped: bool,
+    /// Whether the engine has refused it.
+    refused: bool,
 }
 
 /// How far a step is.
@@ -64,7 +66,8 @@ impl Member {
 impl Group {
     /// A group of claims with these ids, which are those from `first` on in some order.
     pub(super) fn new(claims: Vec<Claim>, ids: Vec<u32>, first: u32) -> Self {
-        let member = |(claim, id)| Member { claim, id, progress: Progress::Untouched, dropped: false };
+        let member =
+            |(claim, id)| Member { claim, id, progress: Progress::Untouched, dropped: false, refused: false };
         let members: Vec<_> = claims.into_iter().zip(ids).map(member).collect();
         let size = members.len();
         Self { members, first, busy: size, unresolved: size }
@@ -134,6 +137,11 @@ impl Group {
     /// Nobody waits for this member any more.
     pub(super) fn give_up(&mut self, member: usize) {
         self.change(member, |member| member.dropped = true);
+    }
+
+    /// The engine refuses this member. Says whether that is the first time.
+    pub(super) fn refuse(&mut self, member: usize) -> bool {
+        self.members.get_mut(member).is_some_and(|member| !std::mem::replace(&mut member.refused, true))
     }
 
     fn change(&mut self, member: usize, change: impl FnOnce(&mut Member)) {

@@ -39,7 +39,10 @@ use crate::{
 
 /// What the driver is to do next.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "few actions are alive at a time, and most of them are reports")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few actions are alive at a time, and most of them are reports"
+)]
 pub(crate) enum Action {
     /// Let this member of the group run its body.
     Run {
@@ -200,6 +203,20 @@ impl Replay {
             (Reply::Pending | Reply::RetryAt(_) | Reply::Done, Some(member)) => {
                 self.progressed(member, Progress::Pending);
             }
+        }
+    }
+
+    /// The engine refuses a report about a member for good: that is a failure of the step, never to be retried. Gives the
+    /// reason back where even the failure was refused.
+    pub(crate) fn refused(&mut self, member: usize, reason: String) -> Result<(), String> {
+        match self.group.step(member) {
+            Some(step) if self.group.refuse(member) => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                let report = self.failed(member, step, &Error::non_retryable(reason));
+                self.report(Some(member), report);
+                Ok(())
+            }
+            _ => Err(reason),
         }
     }
 

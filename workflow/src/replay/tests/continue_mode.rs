@@ -178,3 +178,21 @@ fn an_error_between_steps_belongs_to_the_step_after_the_last_recorded_one() {
     script.claims([run("a")]);
     assert_eq!(script.returns(Err(Error::msg("no"))), ["failed 3 park: no"]);
 }
+
+#[test]
+fn what_the_engine_refuses_is_a_failure_of_the_step() {
+    let mut script = Script::new(Mode::Continue, vec![]);
+    script.claims([claim(
+        "tell",
+        Work::Notify {
+            event_id: "e".to_owned(),
+            data: Default::default(),
+            run_id: Some("wfr_gone".to_owned()),
+        },
+    )]);
+    assert_eq!(script.replay.refused(0, "no such run".to_owned()), Ok(()));
+    assert_eq!(script.actions(), ["0: failed 1 park: no such run"]);
+    assert_eq!(script.replay.failure.as_ref().map(|failure| failure.retry), Some(Retry::Never));
+    assert_eq!(script.replay.refused(0, "not that either".to_owned()), Err("not that either".to_owned()));
+    assert_eq!(script.replies(0, Reply::Ended), ["end RunEnded"]);
+}

@@ -28,7 +28,12 @@ fn another_name_or_type_is_told_with_both_sides_and_the_place() {
     diverges(
         vec![result(1, 1, "charge")],
         vec![run("refund")],
-        &["step 1 is recorded as `charge` (Run)", "`refund` (Run) at", "divergence.rs:", "roll the change back"],
+        &[
+            "step 1 is recorded as `charge` (Run)",
+            "`refund` (Run) at",
+            "divergence.rs:",
+            "roll the change back",
+        ],
     );
     diverges(
         vec![result(1, 1, "charge")],
