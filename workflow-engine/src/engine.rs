@@ -1,38 +1,37 @@
 //! The engine's public face.
 
 use std::{
-    fs::{File, TryLockError},
-    path::{Path, PathBuf},
+    fs::File,
+    path::Path,
     sync::{Arc, Mutex, PoisonError, RwLock},
     thread::JoinHandle,
     time::Duration,
 };
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use workflow::{
     Client, EngineHandle,
-    client::{HeaderLists, LogPage, LogQuery, Notification, Notified, RunFilter, Trigger, Triggered, Waiter},
-    protocol::{Step, StepType, duration::parse_duration, run_id::run_id_of},
+    client::{LogPage, LogQuery, Notification, Notified, RunFilter, Trigger, Triggered, Waiter},
+    protocol::{StepType, duration::parse_duration},
 };
 
 use crate::{
-    clock::{Clock, SystemClock},
     command::{
-        Cancel, EndRun, Notify, NotifyReply, Published, StartRun, Submit, Transaction, TriggerRuns, Wait,
-        WaitFor, public_waiter,
+        Cancel, EndRun, Notify, NotifyReply, Published, Submit, TriggerRuns, Wait, WaitFor, public_waiter,
     },
-    delivery::{Dispatcher, HttpSettings, encode_history},
+    delivery::{Dispatcher, encode_history},
     error::EngineError,
-    keys::SigningKeys,
-    limits::{check_id, check_labels},
+    keys::{self, SigningKeys},
+    limits::check_id,
     logs,
     message::Message,
+    open::Builder,
     readers::Readers,
-    retry,
-    store::{Run, RunConfig, Sqlite, StoreError},
+    requests::{HistoryEntry, WaitBody, WaitRequest},
+    store::{Run, StoreError},
+    trigger,
     urls::Urls,
-    writer::{Command, Writer},
+    writer::Writer,
 };
 
 /// How long a shutdown waits for running steps.
@@ -50,210 +49,23 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    writer: Writer,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    readers: Readers,
-    dispatcher: Arc<Dispatcher>,
-    urls: Urls,
-    keys: Arc<RwLock<SigningKeys>>,
+/// The parts of an engine.
+pub(crate) struct Inner {
+    pub(crate) writer: Writer,
+    /// The writer's thread.
+    pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) readers: Readers,
+    pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) urls: Urls,
+    pub(crate) keys: Arc<RwLock<SigningKeys>>,
     /// Held until the shutdown: no other process may open the file.
-    lock: Mutex<Option<File>>,
+    pub(crate) lock: Mutex<Option<File>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
         self.writer.close();
     }
-}
-
-/// Settings of an engine that is to be opened.
-pub struct Builder {
-    clock: Arc<dyn Clock>,
-    base_url: Option<String>,
-    keys: Option<SigningKeys>,
-    delivery_timeout: Duration,
-}
-
-impl Builder {
-    /// Takes its time from this clock.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// The address of the app of this process, such as `http://127.0.0.1:3000`. Runs triggered with a URL below it are
-    /// delivered in process, like those triggered with a path, and runs are listed under it.
-    pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
-        self
-    }
-
-    /// Signs deliveries over HTTP with these keys. Without it the engine makes its own and keeps them in the store.
-    pub fn signing_keys(mut self, current: impl Into<String>, next: impl Into<String>) -> Self {
-        self.keys = Some(SigningKeys { current: current.into(), next: next.into() });
-        self
-    }
-
-    /// How long an endpoint over HTTP may take for one delivery; 2 hours unless set.
-    pub fn delivery_timeout(mut self, timeout: Duration) -> Self {
-        self.delivery_timeout = timeout;
-        self
-    }
-
-    /// Opens the file at `path`, or creates it, and goes on with whatever is due in it.
-    ///
-    /// # Errors
-    /// If it is not called inside a Tokio runtime, or the file cannot be opened, is not an engine's, or is open in another
-    /// process.
-    pub fn open(self, path: impl AsRef<Path>) -> Result<Engine, EngineError> {
-        let path = path.as_ref();
-        let lock = lock(path)?;
-        let store = Sqlite::open(path)?;
-        self.start(store, Some((path.to_owned(), lock)))
-    }
-
-    /// An engine that forgets everything when its last handle is dropped: for tests.
-    ///
-    /// # Errors
-    /// If it is not called inside a Tokio runtime.
-    pub fn in_memory(self) -> Result<Engine, EngineError> {
-        self.start(Sqlite::in_memory()?, None)
-    }
-
-    fn start(self, mut store: Sqlite, file: Option<(PathBuf, File)>) -> Result<Engine, EngineError> {
-        let runtime = tokio::runtime::Handle::try_current().map_err(|_| {
-            EngineError::Invalid(
-                "an engine must be opened inside a Tokio runtime, such as `#[tokio::main]`".to_owned(),
-            )
-        })?;
-        let urls = Urls::new(self.base_url.as_deref())?;
-        let keys = match self.keys {
-            Some(keys) => keys,
-            None => stored_keys(&mut store)?,
-        };
-        let keys = Arc::new(RwLock::new(keys));
-        let client = workflow::client::http_client_builder()
-            .and_then(|builder| {
-                builder
-                    .connect_timeout(Duration::from_secs(10))
-                    .build()
-                    .map_err(|error| workflow::ClientError::Encoding(error.to_string()))
-            })
-            .map_err(|error| EngineError::Invalid(format!("the HTTP client cannot be set up: {error}")))?;
-        let http = HttpSettings { client, keys: Arc::clone(&keys), timeout: self.delivery_timeout };
-
-        // The writer hands out what is due before there is a dispatcher; it finds it here.
-        let slot: Arc<std::sync::OnceLock<std::sync::Weak<Dispatcher>>> = Arc::default();
-        let ready = Arc::clone(&slot);
-        let (opened, wait_until_open) = std::sync::mpsc::sync_channel::<()>(0);
-        let deliver = Box::new(move |outbox| {
-            if ready.get().is_none() {
-                // Until the sender is gone: the engine is being put together.
-                let _ = wait_until_open.recv();
-            }
-            if let Some(dispatcher) = ready.get().and_then(std::sync::Weak::upgrade) {
-                dispatcher.take(outbox);
-            }
-        });
-        let (writer, thread) = Writer::start(Box::new(store), Arc::clone(&self.clock), deliver)?;
-        let (readers, lock) = match file {
-            Some((path, lock)) => (Readers::of_file(path), Some(lock)),
-            None => (Readers::of_writer(writer.clone()), None),
-        };
-        let dispatcher = Dispatcher::new(writer.clone(), readers.clone(), self.clock, runtime, http);
-        // Set once, here.
-        let _ = slot.set(Arc::downgrade(&dispatcher));
-        drop(opened);
-        let inner = Inner {
-            writer,
-            thread: Mutex::new(Some(thread)),
-            readers,
-            dispatcher,
-            urls,
-            keys,
-            lock: Mutex::new(lock),
-        };
-        Ok(Engine { inner: Arc::new(inner) })
-    }
-}
-
-/// Takes the lock that keeps other processes out. It is a file of its own, so that SQLite tools can still read the database.
-fn lock(path: &Path) -> Result<File, EngineError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let failed = |error: std::io::Error| StoreError {
-        message: format!(
-            "cannot open {}: {error}: does its folder exist, and may it be written?",
-            path.display()
-        ),
-        fatal: true,
-    };
-    let file =
-        File::options().create(true).truncate(false).write(true).open(PathBuf::from(name)).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError {
-            message: format!(
-                "{} is open in another process: only one engine may use a file at a time. End the other one, or use another \
-                 file",
-                path.display()
-            ),
-            fatal: true,
-        }
-        .into()),
-        Err(TryLockError::Error(error)) => Err(failed(error).into()),
-    }
-}
-
-const KEYS_SETTING: &str = "signing_keys";
-
-fn stored_keys(store: &mut Sqlite) -> Result<SigningKeys, StoreError> {
-    use crate::store::Store;
-    if let Some(keys) = store.setting(KEYS_SETTING)? {
-        return Ok(serde_json::from_str(&keys)?);
-    }
-    let keys = SigningKeys::generate();
-    store.begin()?;
-    store.set_setting(KEYS_SETTING, &serde_json::to_string(&keys)?)?;
-    store.commit()?;
-    Ok(keys)
-}
-
-/// A request of an endpoint over HTTP to wait for an event (protocol, section B.5).
-#[derive(Clone, Debug)]
-pub struct WaitRequest {
-    /// The waiting run.
-    pub run_id: String,
-    /// Headers of the request without credentials, for whoever lists the waiters.
-    pub headers: HeaderLists,
-    /// The body.
-    pub body: WaitBody,
-}
-
-/// The body of a [`WaitRequest`].
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WaitBody {
-    /// How long to wait at most: a duration such as `7d`.
-    pub timeout: Option<String>,
-    /// Headers for the delivery of the timeout.
-    #[serde(default)]
-    pub timeout_headers: HeaderLists,
-    /// The step that waits.
-    pub step: Step,
-}
-
-/// One entry of a run's history, as `GET /v2/workflows/runs/{id}` and deliveries show it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HistoryEntry {
-    /// The message that recorded it.
-    pub message_id: String,
-    /// Base64 of the payload (first entry), else of the step object.
-    pub body: String,
-    /// `step`.
-    pub call_type: String,
 }
 
 impl Engine {
@@ -275,12 +87,11 @@ impl Engine {
 
     /// Settings for an engine.
     pub fn builder() -> Builder {
-        Builder {
-            clock: Arc::new(SystemClock),
-            base_url: None,
-            keys: None,
-            delivery_timeout: Duration::from_secs(2 * 3600),
-        }
+        Builder::default()
+    }
+
+    pub(crate) fn of(inner: Inner) -> Self {
+        Self { inner: Arc::new(inner) }
     }
 
     /// What adapters attach to.
@@ -323,7 +134,11 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Invalid`] for a bad URL, id, label or retry delay.
     pub async fn trigger(&self, triggers: Vec<Trigger>) -> Result<Vec<Triggered>, EngineError> {
-        let runs = triggers.into_iter().map(|trigger| self.start_run(trigger)).collect::<Result<_, _>>()?;
+        let urls = &self.inner.urls;
+        let runs = triggers
+            .into_iter()
+            .map(|trigger| trigger::understand(trigger, urls))
+            .collect::<Result<_, _>>()?;
         let started = self.inner.writer.submit(TriggerRuns(runs)).await?;
         Ok(started
             .into_iter()
@@ -333,47 +148,6 @@ impl Engine {
                 deduplicated: started.deduplicated,
             })
             .collect())
-    }
-
-    fn start_run(&self, trigger: Trigger) -> Result<StartRun, EngineError> {
-        let id = trigger.run_id.as_deref().map(run_id_of);
-        if let Some(id) = &id {
-            check_id("run id", id)?;
-        }
-        check_labels(&trigger.labels)?;
-        if let Some(expression) = &trigger.retry_delay {
-            retry::check(expression).map_err(EngineError::Invalid)?;
-        }
-        let url = self.inner.urls.resolve(&trigger.url)?;
-        let mut headers = trigger.headers;
-        for (name, value) in &headers {
-            let name_is_good = http::HeaderName::try_from(name.as_str()).is_ok();
-            if !name_is_good || http::HeaderValue::try_from(value.as_str()).is_err() {
-                return Err(EngineError::Invalid(format!("`{name}: {value}` is not an HTTP header")));
-            }
-        }
-        headers.retain(|(name, _)| !workflow::protocol::headers::is_engine_owned(name));
-        let mut features = None;
-        if !url.starts_with('/') {
-            use workflow::protocol::headers as names;
-            headers.push((names::WORKFLOW_SDK_VERSION.to_owned(), names::PROTOCOL_VERSION.to_owned()));
-            features = Some(names::FEATURES.to_owned());
-        }
-        Ok(StartRun {
-            id,
-            url,
-            payload: trigger.body,
-            config: RunConfig {
-                headers,
-                content_type: trigger.content_type,
-                retries: trigger.retries,
-                retry_delay: trigger.retry_delay,
-                labels: trigger.labels,
-                features,
-            },
-            delay: trigger.delay,
-            not_before: trigger.not_before.map(|seconds| seconds.saturating_mul(1000)),
-        })
     }
 
     /// Takes messages over HTTP: they start runs, or add to the history of one. All or none.
@@ -548,20 +322,8 @@ impl Engine {
     /// Only if the store fails; then nothing has changed.
     pub async fn rotate_keys(&self) -> Result<SigningKeys, EngineError> {
         let keys = self.keys().rotated();
-        self.inner.writer.submit(SetKeys(keys.clone())).await?;
+        self.inner.writer.submit(keys::Keep(keys.clone())).await?;
         *self.inner.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.clone();
         Ok(keys)
-    }
-}
-
-/// Keeps the signing keys.
-struct SetKeys(SigningKeys);
-
-impl Command for SetKeys {
-    type Reply = ();
-
-    fn apply(self, tx: &mut Transaction<'_>) -> Result<(), EngineError> {
-        let keys = serde_json::to_string(&self.0).map_err(StoreError::from)?;
-        Ok(tx.store.set_setting(KEYS_SETTING, &keys)?)
     }
 }

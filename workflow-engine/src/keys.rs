@@ -2,6 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::{
+    command::Transaction,
+    error::EngineError,
+    store::{Store, StoreError},
+    writer::Command,
+};
+
 /// Two keys, so that they can be exchanged without a gap: deliveries are signed with the current one, endpoints accept both.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SigningKeys {
@@ -27,4 +34,31 @@ fn random_key() -> String {
     const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     let letter = || char::from(LETTERS[rand::random_range(0..LETTERS.len())]);
     format!("sig_{}", std::iter::repeat_with(letter).take(28).collect::<String>())
+}
+
+/// The setting that keeps them.
+const SETTING: &str = "signing_keys";
+
+/// The keys that the store keeps; new ones if it keeps none.
+pub fn stored(store: &mut dyn Store) -> Result<SigningKeys, StoreError> {
+    if let Some(keys) = store.setting(SETTING)? {
+        return Ok(serde_json::from_str(&keys)?);
+    }
+    let keys = SigningKeys::generate();
+    store.begin()?;
+    store.set_setting(SETTING, &serde_json::to_string(&keys)?)?;
+    store.commit()?;
+    Ok(keys)
+}
+
+/// Keeps other keys in the store.
+pub struct Keep(pub SigningKeys);
+
+impl Command for Keep {
+    type Reply = ();
+
+    fn apply(self, tx: &mut Transaction<'_>) -> Result<(), EngineError> {
+        let keys = serde_json::to_string(&self.0).map_err(StoreError::from)?;
+        Ok(tx.store.set_setting(SETTING, &keys)?)
+    }
 }

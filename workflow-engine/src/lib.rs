@@ -26,18 +26,23 @@ mod keys;
 mod limits;
 mod logs;
 mod message;
+mod open;
 mod readers;
+mod requests;
 mod retry;
 mod store;
+mod trigger;
 mod urls;
 mod writer;
 
 pub use self::{
     clock::{Clock, ManualClock, SystemClock},
     command::Published,
-    engine::{Builder, Engine, HistoryEntry, WaitBody, WaitRequest},
+    engine::Engine,
     error::EngineError,
     keys::SigningKeys,
     message::Message,
+    open::Builder,
+    requests::{HistoryEntry, WaitBody, WaitRequest},
     store::StoreError,
 };
