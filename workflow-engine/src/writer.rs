@@ -230,6 +230,10 @@ impl Loop {
             }
         }
         let durable = outcome.map(drop);
+        if durable.is_ok() && !outbox.ended.is_empty() {
+            // A run that was ended from outside is stopped before that is answered.
+            (self.deliver)(std::mem::take(&mut outbox));
+        }
         for job in jobs {
             job.answer(durable.clone());
         }

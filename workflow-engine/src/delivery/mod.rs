@@ -37,6 +37,9 @@ const MAX_ACTIVE: usize = 4096;
 /// Runs whose history has to be read are read in groups of this size.
 const LOAD_GROUP: usize = 32;
 
+/// How long a shutdown waits for handlers that it has stopped.
+const STOP_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Makes deliveries.
 pub struct Dispatcher {
     writer: Writer,
@@ -59,10 +62,30 @@ struct State {
     waiting: VecDeque<Due>,
     /// Deliveries to this process that are being made.
     active: usize,
-    /// How to stop the handler of a run.
-    handlers: HashMap<RunKey, (i64, AbortHandle)>,
+    /// The delivery to this process that is being made for a run, and how to stop its handler once that runs.
+    handlers: HashMap<RunKey, (i64, Option<AbortHandle>)>,
     /// How many requests may be open to one origin.
     origins: HashMap<String, Arc<Semaphore>>,
+}
+
+impl State {
+    /// Stops the handlers of runs that have ended, and forgets deliveries of them that wait for their turn.
+    fn stop(&mut self, ended: Vec<RunKey>) {
+        for run in &ended {
+            // A delivery whose handler does not run yet is not begun without its entry.
+            if let Some((_, Some(handler))) = self.handlers.remove(run) {
+                handler.abort();
+            }
+        }
+        if !ended.is_empty() && !self.waiting.is_empty() {
+            let ended: HashSet<RunKey> = ended.into_iter().collect();
+            let (over, waiting) = self.waiting.drain(..).partition(|due| ended.contains(&due.run));
+            self.waiting = waiting;
+            for due in Vec::from(over) {
+                self.taken.remove(&due.id);
+            }
+        }
+    }
 }
 
 impl Dispatcher {
@@ -101,11 +124,6 @@ impl Dispatcher {
         let mut over_http = Vec::new();
         {
             let mut state = self.state();
-            for run in outbox.ended {
-                if let Some((_, handler)) = state.handlers.remove(&run) {
-                    handler.abort();
-                }
-            }
             for due in outbox.due {
                 if !state.taken.insert(due.id) {
                     continue;
@@ -116,6 +134,7 @@ impl Dispatcher {
                     over_http.push(due);
                 }
             }
+            state.stop(outbox.ended);
         }
         if !self.is_draining() {
             for due in over_http {
@@ -129,22 +148,28 @@ impl Dispatcher {
     /// keeps what is left.
     pub async fn drain(&self, patience: Duration) {
         self.draining.store(true, Ordering::Release);
-        let all_ended = async {
-            loop {
-                let ended = self.ended.notified();
-                if self.state().active == 0 {
-                    return;
-                }
-                ended.await;
-            }
-        };
-        if tokio::time::timeout(patience, all_ended).await.is_err() {
+        if tokio::time::timeout(patience, self.all_ended()).await.is_err() {
             for (_, (_, handler)) in self.state().handlers.drain() {
-                handler.abort();
+                if let Some(handler) = handler {
+                    handler.abort();
+                }
             }
+            // They end where they wait next. One that blocks its thread cannot be stopped, nor waited for.
+            let _ = tokio::time::timeout(STOP_PATIENCE, self.all_ended()).await;
         }
         // The app holds the engine, and the engine the app: one of them has to let go.
         *self.app.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Waits until no delivery to this process is being made.
+    async fn all_ended(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.state().active == 0 {
+                return;
+            }
+            ended.await;
+        }
     }
 
     fn is_draining(&self) -> bool {
@@ -169,7 +194,8 @@ impl Dispatcher {
             let mut state = self.state();
             let free = MAX_ACTIVE.saturating_sub(state.active).min(state.waiting.len());
             state.active += free;
-            state.waiting.drain(..free).collect()
+            let State { waiting, handlers, .. } = &mut *state;
+            waiting.drain(..free).inspect(|due| drop(handlers.insert(due.run, (due.id, None)))).collect()
         };
         let mut to_load = Vec::new();
         for mut due in turn {
@@ -187,13 +213,17 @@ impl Dispatcher {
         }
     }
 
-    /// Starts one delivery to this process.
+    /// Starts one delivery to this process, unless its run has ended since its turn came.
     fn start(self: &Arc<Self>, app: &Arc<dyn App>, due: Due, snapshot: in_process::Snapshot) {
         let (id, run) = (due.id, due.run);
         // Held until the handler is registered, so that a handler that ends at once is not registered after its end.
         let mut state = self.state();
+        if self.is_draining() || !state.handlers.get(&run).is_some_and(|(held, _)| *held == id) {
+            drop(state);
+            return self.ended_in_process(id, run);
+        }
         let task = self.runtime.spawn(in_process::deliver(Arc::clone(self), Arc::clone(app), due, snapshot));
-        state.handlers.insert(run, (id, task.abort_handle()));
+        state.handlers.insert(run, (id, Some(task.abort_handle())));
     }
 
     /// Forgets a delivery to this process that has ended, and lets the next one have its turn.
