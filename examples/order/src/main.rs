@@ -81,14 +81,18 @@ async fn main() -> Result<(), Error> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async { stopped.await.unwrap_or_default() };
     let server = tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(stopped).into_future());
-    println!(
-        "Process {} serves the shop at {url}; its data is in {}.",
-        std::process::id(),
-        options.data.display()
-    );
+    let keeper = match engine {
+        EngineHandle::Embedded(_) => "the engine in this process",
+        EngineHandle::Http(_) => "the engine that QSTASH_URL names",
+    };
+    println!("Process {} serves the shop at {url}, on {keeper}.", std::process::id());
+    println!("Its files are in {}.", options.data.display());
 
     if !options.serve {
         story::tell(&url, &options.data).await?;
+        if !options.once {
+            story::show_what_to_try(&url);
+        }
     }
     if !options.once {
         asked_to_stop().await?;

@@ -34,7 +34,6 @@ pub async fn tell(url: &str, data: &Path) -> Result<(), Error> {
     notify_from_outside(url, &client, &order(2, "tea cosy")).await?;
     notify_before_the_wait(url, &client, &order(3, "tea")).await?;
     kill_in_the_middle(data, &order(4, "samovar")).await?;
-    what_to_try(url);
     Ok(())
 }
 
@@ -183,19 +182,25 @@ fn check(holds: bool, what: &str) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(format!("this should hold, but does not: {what}").into()) }
 }
 
-fn what_to_try(url: &str) {
+/// Prints commands that work while the app is serving.
+pub fn show_what_to_try(url: &str) {
     let (engine, token) = match std::env::var("QSTASH_TOKEN") {
         Ok(_) => ("${QSTASH_URL:-https://qstash.upstash.io}", "$QSTASH_TOKEN"),
         Err(_) => (url, TOKEN),
     };
     println!(
         r#"
-Try it yourself. A run that waits for order 7, who waits for it, an event from outside, and what became of it:
+Try it yourself: a run that waits for order 7, who waits for it, an event from outside, and what became of it:
 
-    curl {url}/api/confirm-order -d '{{"orderId": 7, "item": "cup"}}'
-    curl {engine}/v2/waiters/order-7 -H "Authorization: Bearer {token}"
-    curl {engine}/v2/notify/order-7 -H "Authorization: Bearer {token}" -d '{{"orderId": 7, "trackingNumber": "TRK7"}}'
+    curl "{engine}/v2/trigger/{url}/api/confirm-order" -H "Authorization: Bearer {token}" -d '{{"orderId": 7, "item": "cup"}}'
+    curl "{engine}/v2/waiters/order-7" -H "Authorization: Bearer {token}"
+    curl "{engine}/v2/notify/order-7" -H "Authorization: Bearer {token}" -d '{{"orderId": 7, "trackingNumber": "TRK7"}}'
     curl "{engine}/v2/workflows/logs?count=1" -H "Authorization: Bearer {token}"
-"#
+
+A plain request to the route of a workflow starts a run, too (unless signing keys are set):
+
+    curl "{url}/api/process-order" -d '{{"orderId": 8, "item": "saucer"}}'
+
+Ctrl-C ends it."#
     );
 }
