@@ -1,0 +1,293 @@
+//! The binary `workflow dev` drives workflows that are written with the published TypeScript SDK, which verifies signatures.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod typescript;
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    process::{Command as StdCommand, Stdio},
+};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+use workflow::{
+    Client,
+    client::{GroupKind, LogQuery, RunFilter, RunLog, RunState, http_client_builder},
+};
+use workflow_tests::eventually;
+
+use self::typescript::Script;
+
+/// Builds the binary and says where it is.
+fn binary() -> PathBuf {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = StdCommand::new(cargo)
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "workflow-server",
+            "--bin",
+            "workflow",
+            "--message-format",
+            "json",
+        ])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stderr(Stdio::inherit())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "the binary does not build");
+    let messages = String::from_utf8(output.stdout).unwrap();
+    let messages = messages.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    executables.next().expect("cargo names the executable")
+}
+
+/// `workflow dev` in a process of its own, and the endpoint.
+struct Dev {
+    client: Client,
+    endpoint: Script,
+    url: String,
+    _server: Child,
+    _folder: TempDir,
+}
+
+impl Dev {
+    async fn start() -> Self {
+        let binary = tokio::task::spawn_blocking(binary).await.unwrap();
+        let folder = TempDir::new().unwrap();
+        let mut server = Command::new(binary)
+            .args(["dev", "--port", "0"])
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        let mut environment = HashMap::new();
+        while environment.len() < 4 {
+            let line = lines.next_line().await.unwrap().expect("the server prints its environment");
+            if let Some((name, value)) = line.split_once('=') {
+                environment.insert(name.to_owned(), value.trim_matches('"').to_owned());
+            }
+        }
+        assert!(folder.path().join("workflow-dev.db").exists());
+
+        let variables: Vec<_> =
+            environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let endpoint = Script::start("endpoint.mjs", &variables);
+        let url = endpoint.line().await;
+        let client = Client::new(&environment["QSTASH_URL"], &environment["QSTASH_TOKEN"]).unwrap();
+        Self { client, endpoint, url, _server: server, _folder: folder }
+    }
+
+    async fn trigger(&self, path: &str, payload: Value) -> String {
+        let url = format!("{}{path}", self.url);
+        self.client.trigger(url, &payload).retry_delay("0").await.unwrap().workflow_run_id
+    }
+
+    async fn log(&self, run: &str) -> RunLog {
+        let filter = RunFilter { run_ids: vec![run.to_owned()], ..RunFilter::default() };
+        let page = self.client.logs(LogQuery { filter, cursor: None, count: None }).await.unwrap();
+        page.runs.into_iter().next().unwrap()
+    }
+
+    async fn ended(&self, run: &str) -> RunLog {
+        eventually(format!("the run `{run}` ends"), async || {
+            Some(self.log(run).await).filter(|log| log.workflow_state != RunState::RunStarted)
+        })
+        .await
+    }
+
+    async fn output(&self, run: &str) -> Value {
+        let log = self.ended(run).await;
+        assert_eq!(log.workflow_state, RunState::RunSuccess, "{log:#?}");
+        log.workflow_run_response.map_or(Value::Null, |output| serde_json::from_str(&output).unwrap())
+    }
+
+    async fn waiting(&self, event: &str) {
+        eventually(format!("somebody waits for `{event}`"), async || {
+            let waiters = self.client.get_waiters(event).await.unwrap();
+            (!waiters.is_empty()).then_some(())
+        })
+        .await
+    }
+}
+
+macro_rules! dev_or_skip {
+    () => {
+        if typescript::is_available() { Dev::start().await } else { return }
+    };
+}
+
+#[tokio::test]
+async fn steps_and_sleeps() {
+    let dev = dev_or_skip!();
+    let triggered = dev
+        .client
+        .trigger(format!("{}/steps", dev.url), &json!({ "number": 21 }))
+        .run_id("steps")
+        .header("X-User", "ann")
+        .label("a")
+        .await
+        .unwrap();
+    let run = triggered.workflow_run_id;
+    let expected = json!({ "doubled": 42, "user": "ann", "label": "a", "runId": run });
+    assert_eq!(dev.output(&run).await, expected);
+    assert_eq!(dev.endpoint.line().await, "double");
+
+    let log = dev.log(&run).await;
+    let names: Vec<_> =
+        log.steps.iter().flat_map(|group| &group.steps).map(|step| step.step_name.as_deref()).collect();
+    assert_eq!(names, ["init", "double", "nap", "until long ago", "tell"].map(Some));
+}
+
+#[tokio::test]
+async fn parallel_steps_sleeps_and_waits() {
+    let dev = dev_or_skip!();
+    let run = dev.trigger("/parallel", json!(null)).await;
+    dev.waiting("parallel-event").await;
+    dev.client.notify("parallel-event", &json!({ "é": [1, 2] })).await.unwrap();
+    let expected = json!({
+        "first": "one",
+        "second": { "two": 2 },
+        "event": { "eventData": { "é": [1, 2] }, "timeout": false },
+        "nothing": { "timeout": true },
+    });
+    assert_eq!(dev.output(&run).await, expected);
+    let groups: Vec<_> =
+        dev.log(&run).await.steps.iter().map(|group| (group.kind, group.steps.len())).collect();
+    let expected = [
+        (GroupKind::Sequential, 1),
+        (GroupKind::Parallel, 3),
+        (GroupKind::Parallel, 2),
+        (GroupKind::Sequential, 1),
+    ];
+    assert_eq!(groups, expected);
+    assert_eq!(dev.endpoint.line().await, "join", "the first step that says anything, and it ran once");
+}
+
+#[tokio::test]
+async fn a_wait_ends_by_an_event() {
+    let dev = dev_or_skip!();
+    let run = dev.trigger("/wait", json!({ "eventId": "event", "timeout": "1h" })).await;
+    dev.waiting("event").await;
+    let told = dev.client.notify("event", &"text").await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].workflow_run_id, run);
+    assert_eq!(dev.output(&run).await, json!({ "eventData": "text", "timeout": false }));
+}
+
+#[tokio::test]
+async fn a_wait_ends_by_an_event_without_data() {
+    let dev = dev_or_skip!();
+    let run = dev.trigger("/wait", json!({ "eventId": "event", "timeout": "1h" })).await;
+    dev.waiting("event").await;
+    dev.client.notify("event", &()).await.unwrap();
+    assert_eq!(dev.output(&run).await, json!({ "timeout": false }));
+}
+
+#[tokio::test]
+async fn a_wait_ends_by_its_timeout() {
+    let dev = dev_or_skip!();
+    let run = dev.trigger("/wait", json!({ "eventId": "event", "timeout": 1 })).await;
+    assert_eq!(dev.output(&run).await, json!({ "timeout": true }));
+    assert!(dev.client.notify("event", &1).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_notification_from_outside_is_looked_back_at() {
+    let dev = dev_or_skip!();
+    let run = dev.trigger("/late-wait", json!(null)).await;
+    assert_eq!(dev.endpoint.line().await, format!("announce {run}"));
+    dev.waiting("gate").await;
+    let stored = dev.client.notify("late", &json!({ "early": true })).run_id(&run).await.unwrap();
+    assert!(stored[0].waiter.is_none(), "{stored:?}");
+    dev.client.notify("gate", &()).await.unwrap();
+    assert_eq!(dev.output(&run).await, json!({ "eventData": { "early": true }, "timeout": false }));
+}
+
+#[tokio::test]
+async fn a_workflow_notifies_everybody_who_waits() {
+    let dev = dev_or_skip!();
+    let waiting = dev.trigger("/wait", json!({ "eventId": "order-1", "timeout": "1h" })).await;
+    dev.waiting("order-1").await;
+    let telling = dev.trigger("/tell", json!({ "eventId": "order-1", "data": { "paid": true } })).await;
+    let told = dev.output(&telling).await;
+    assert_eq!(told["eventId"], "order-1");
+    assert_eq!(told["eventData"], json!({ "paid": true }));
+    assert_eq!(told["notifyResponse"][0]["workflowRunId"], waiting);
+    assert_eq!(dev.output(&waiting).await, json!({ "eventData": { "paid": true }, "timeout": false }));
+}
+
+#[tokio::test]
+async fn a_workflow_notifies_one_run_which_looks_back() {
+    let dev = dev_or_skip!();
+    let run = dev.trigger("/late-wait", json!(null)).await;
+    dev.waiting("gate").await;
+    let telling = dev.trigger("/tell", json!({ "eventId": "late", "data": [1], "runId": run })).await;
+    let told = dev.output(&telling).await;
+    assert_eq!(told["notifyResponse"]["workflowRunId"], run, "with a run id the answer is one object");
+    assert!(told["notifyResponse"].get("waiter").is_none(), "{told}");
+    dev.client.notify("gate", &()).await.unwrap();
+    assert_eq!(dev.output(&run).await, json!({ "eventData": [1], "timeout": false }));
+}
+
+#[tokio::test]
+async fn failures_are_retried_or_not() {
+    let dev = dev_or_skip!();
+    for (for_good, attempts, reason) in
+        [(true, 1, "for good"), (false, 4, "step `fail` failed (500): for now")]
+    {
+        let run = dev.trigger("/fail", json!({ "forGood": for_good })).await;
+        let log = dev.ended(&run).await;
+        assert_eq!(log.workflow_state, RunState::RunFailed);
+        let errors = &log.steps.last().unwrap().steps[0].errors;
+        assert_eq!(errors.len(), attempts, "{errors:#?}");
+        assert!(errors.iter().all(|error| error.error.contains(reason)), "{errors:#?}");
+        for _ in 0..attempts {
+            assert_eq!(dev.endpoint.line().await, "fail");
+        }
+    }
+    // Had a step run more often, its line would come before this one.
+    let run = dev.trigger("/late-wait", json!(null)).await;
+    assert_eq!(dev.endpoint.line().await, format!("announce {run}"));
+}
+
+#[tokio::test]
+async fn a_workflow_cancels_itself() {
+    let dev = dev_or_skip!();
+    let run = dev.trigger("/cancel", json!(null)).await;
+    assert_eq!(dev.ended(&run).await.workflow_state, RunState::RunCanceled);
+}
+
+#[tokio::test]
+async fn a_destination_that_is_no_workflow_fails_the_run_at_once() {
+    let dev = dev_or_skip!();
+    let run = dev.trigger("/not-a-workflow", json!(null)).await;
+    let log = dev.ended(&run).await;
+    assert_eq!(log.workflow_state, RunState::RunFailed);
+    let errors = &log.steps.last().unwrap().steps[0].errors;
+    assert_eq!(errors.len(), 1, "{errors:?}");
+    assert!(errors[0].error.contains("non-workflow destination"), "{errors:?}");
+}
+
+#[tokio::test]
+async fn the_endpoint_verifies_signatures() {
+    let dev = dev_or_skip!();
+    let http = http_client_builder().unwrap().build().unwrap();
+    let request = http
+        .post(format!("{}/steps", dev.url))
+        .header("upstash-workflow-sdk-version", "1")
+        .header("upstash-workflow-runid", "wfr_forged")
+        .body(r#"[{"messageId":"m","body":"e30=","callType":"step"}]"#);
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.status(), 500);
+    assert!(answer.text().await.unwrap().contains("signature"));
+}
