@@ -120,6 +120,7 @@ impl Engine {
     /// are, and run again at the next start.
     pub async fn shutdown_within(&self, patience: Duration) {
         self.inner.dispatcher.drain(patience).await;
+        self.inner.readers.close();
         self.inner.writer.close();
         let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {

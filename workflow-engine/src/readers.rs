@@ -27,13 +27,14 @@ enum Source {
 /// Connections that are not in use. More are opened as needed: as many as queries run at once.
 struct Pool {
     path: PathBuf,
-    idle: Mutex<Vec<Sqlite>>,
+    /// `None` once closed.
+    idle: Mutex<Option<Vec<Sqlite>>>,
 }
 
 impl Readers {
     /// Reads from a file.
     pub fn of_file(path: PathBuf) -> Self {
-        Self { source: Source::File(Arc::new(Pool { path, idle: Mutex::default() })) }
+        Self { source: Source::File(Arc::new(Pool { path, idle: Mutex::new(Some(Vec::new())) })) }
     }
 
     /// Reads through the writer.
@@ -41,7 +42,18 @@ impl Readers {
         Self { source: Source::Writer(writer) }
     }
 
+    /// Lets go of the file; queries are answered with [`EngineError::Closed`] from now on. Those of a store in memory end with
+    /// its writer.
+    pub fn close(&self) {
+        if let Source::File(pool) = &self.source {
+            drop(pool.idle().take());
+        }
+    }
+
     /// Runs a query off the async threads.
+    ///
+    /// # Errors
+    /// [`EngineError::Closed`] after the shutdown, and if the store fails.
     pub async fn read<T: Send + 'static>(
         &self,
         query: impl FnOnce(&dyn Reader) -> Stored<T> + Send + 'static,
@@ -51,31 +63,29 @@ impl Readers {
             Source::File(pool) => {
                 let pool = Arc::clone(pool);
                 let outcome = tokio::task::spawn_blocking(move || pool.read(query)).await;
-                match outcome {
-                    Ok(read) => Ok(read?),
-                    Err(error) => {
-                        Err(StoreError { message: format!("a query did not end: {error}"), fatal: false }
-                            .into())
-                    }
-                }
+                outcome.unwrap_or_else(|error| {
+                    Err(StoreError { message: format!("a query did not end: {error}"), fatal: false }.into())
+                })
             }
         }
     }
 }
 
 impl Pool {
-    fn read<T>(&self, query: impl FnOnce(&dyn Reader) -> Stored<T>) -> Stored<T> {
-        let idle = self.idle().pop();
+    fn read<T>(&self, query: impl FnOnce(&dyn Reader) -> Stored<T>) -> Result<T, EngineError> {
+        let idle = self.idle().as_mut().map(Vec::pop).ok_or(EngineError::Closed)?;
         let connection = match idle {
             Some(connection) => connection,
             None => Sqlite::open_reader(&self.path)?,
         };
         let outcome = query(&connection);
-        self.idle().push(connection);
-        outcome
+        if let Some(idle) = &mut *self.idle() {
+            idle.push(connection);
+        }
+        Ok(outcome?)
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Sqlite>> {
+    fn idle(&self) -> std::sync::MutexGuard<'_, Option<Vec<Sqlite>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

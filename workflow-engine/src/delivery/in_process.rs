@@ -79,6 +79,8 @@ pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: 
         .await;
     let snapshots = match snapshots {
         Ok(snapshots) => snapshots,
+        // The next start makes them.
+        Err(EngineError::Closed) => group.iter().map(|_| Ok(None)).collect(),
         Err(error) => {
             let error = StoreError { message: error.to_string(), fatal: false };
             group.iter().map(|_| Err(error.clone())).collect()
