@@ -148,7 +148,7 @@ impl HttpTransport {
         if !filter.run_ids.is_empty() {
             for ids in filter.run_ids.chunks(CANCEL_BATCH) {
                 let mut query = self.filter_query(&filter)?;
-                ids.iter().for_each(|id| query.add("workflowRunIds", run_id_of(id)));
+                ids.iter().for_each(|id| query.add("workflowRunIds", id));
                 let answer: Cancelled = self
                     .connection
                     .fetch(Request::new(Method::DELETE, query.on("/v2/workflows/runs")))
@@ -176,7 +176,7 @@ impl HttpTransport {
         let filter = &query.filter;
         let mut pairs = self.filter_query(filter)?;
         pairs.add("groupBy", "workflowRunId");
-        filter.run_ids.iter().for_each(|id| pairs.add("workflowRunId", run_id_of(id)));
+        filter.run_ids.iter().for_each(|id| pairs.add("workflowRunId", id));
         if filter.workflow_url.is_some() && !filter.exact_url {
             pairs.add("workflowUrlExactMatch", false);
         }

@@ -47,7 +47,6 @@ impl Init {
         run_id: &str,
         failure: FailureCallback,
     ) -> Result<Self, ClientError> {
-        check_labels(&trigger.labels)?;
         let mut headers = run_headers(run_id, &url, true);
         set(&mut headers, headers::METHOD, "POST");
         set(&mut headers, "content-type", trigger.content_type.as_deref().unwrap_or("application/json"));
@@ -162,20 +161,6 @@ fn set_failure_callback(headers: &mut MessageHeaders, url: &str, run_id: &str, f
     }
     for (name, value) in forwarded {
         headers.insert(format!("{FAILURE_CALLBACK_FORWARD_PREFIX}{name}"), value.clone());
-    }
-}
-
-/// Labels are joined by commas and travel in a header, so that not every text can be one.
-fn check_labels(labels: &[String]) -> Result<(), ClientError> {
-    let fits = |label: &str| {
-        !label.is_empty()
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
-    };
-    match labels.iter().find(|label| !fits(label)) {
-        None => Ok(()),
-        Some(label) => {
-            Err(refused(format!("the label `{label}` is not made of letters, digits, `.`, `_` and `-` only")))
-        }
     }
 }
 

@@ -39,7 +39,7 @@ pub use self::{
     tls::http_client_builder,
     types::*,
 };
-use crate::engine::BoxFuture;
+use crate::{engine::BoxFuture, protocol::run_id::run_id_of};
 
 /// Where the hosted service listens, unless `QSTASH_URL` says otherwise.
 pub const HOSTED_URL: &str = "https://qstash.upstash.io";
@@ -139,7 +139,7 @@ impl Client {
                 message: "the filter selects by nothing; set a field of it, or use `cancel_all`".to_owned(),
             });
         }
-        self.transport.cancel(filter).await
+        self.transport.cancel(with_full_ids(filter)).await
     }
 
     /// Cancels one run, and says whether there was an active one of that id.
@@ -148,7 +148,7 @@ impl Client {
     /// [`ClientError::Refused`] or [`ClientError::Unreachable`] as the engine answers.
     pub async fn cancel_run(&self, run_id: impl Into<String>) -> Result<bool, ClientError> {
         let filter = RunFilter { run_ids: vec![run_id.into()], ..RunFilter::default() };
-        Ok(self.transport.cancel(filter).await? > 0)
+        Ok(self.transport.cancel(with_full_ids(filter)).await? > 0)
     }
 
     /// Cancels every run of the engine, and says how many.
@@ -164,8 +164,14 @@ impl Client {
     /// # Errors
     /// [`ClientError::Refused`] or [`ClientError::Unreachable`] as the engine answers.
     pub async fn logs(&self, query: LogQuery) -> Result<LogPage, ClientError> {
-        self.transport.logs(query).await
+        self.transport.logs(LogQuery { filter: with_full_ids(query.filter), ..query }).await
     }
+}
+
+/// Run ids may be given as they were chosen, without `wfr_`.
+fn with_full_ids(mut filter: RunFilter) -> RunFilter {
+    filter.run_ids.iter_mut().for_each(|id| *id = run_id_of(id));
+    filter
 }
 
 /// How a client reaches its engine.

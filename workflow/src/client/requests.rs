@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{ClientError, Notification, Notified, Transport, Trigger, Triggered};
-use crate::engine::BoxFuture;
+use crate::{engine::BoxFuture, protocol::run_id::run_id_of};
 
 /// A run about to be started; made by [`Client::trigger`](super::Client::trigger).
 ///
@@ -81,7 +81,9 @@ impl TriggerRequest {
     }
 
     pub(super) fn into_trigger(self) -> Result<Trigger, ClientError> {
-        self.encoded.map(|()| self.trigger)
+        self.encoded?;
+        check_labels(&self.trigger.labels)?;
+        Ok(self.trigger)
     }
 
     async fn send(self) -> Result<Triggered, ClientError> {
@@ -125,7 +127,7 @@ impl NotifyRequest {
 
     /// Notifies this run only. If it does not wait for the event yet, the notification is kept until it does or ends.
     pub fn run_id(mut self, run_id: impl Into<String>) -> Self {
-        self.notification.run_id = Some(run_id.into());
+        self.notification.run_id = Some(run_id_of(&run_id.into()));
         self
     }
 
@@ -166,5 +168,20 @@ fn encode<T: Serialize + ?Sized>(value: &T, what: &str) -> (Bytes, Result<(), Cl
                 format!("{what} (`{}`) cannot be written as JSON: {error}", std::any::type_name::<T>());
             (Bytes::new(), Err(ClientError::Encoding(message)))
         }
+    }
+}
+
+/// Labels are joined by commas and travel in a header, so that not every text can be one.
+fn check_labels(labels: &[String]) -> Result<(), ClientError> {
+    let fits = |label: &str| {
+        !label.is_empty()
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+    };
+    match labels.iter().find(|label| !fits(label)) {
+        None => Ok(()),
+        Some(label) => Err(ClientError::Refused {
+            status: 400,
+            message: format!("the label `{label}` is not made of letters, digits, `.`, `_` and `-` only"),
+        }),
     }
 }
