@@ -1,0 +1,193 @@
+//! What the routes of the HTTP API answer when all is well.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use serde_json::{Value, json};
+use workflow::client::http_client_builder;
+use workflow_tests::{Served, TOKEN, TestApi};
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// A message that brings a step of a run.
+fn step(run: &str, step: &Value) -> Value {
+    json!({
+        "destination": "http://app.test/wf",
+        "headers": { "Upstash-Workflow-RunId": run, "Upstash-Workflow-Init": "false" },
+        "body": step.to_string(),
+        "queue": null,
+    })
+}
+
+async fn run(api: &TestApi, id: &str) -> Value {
+    let logs = api.send("GET", &format!("/v2/workflows/logs?workflowRunId={id}"), &[], "").await.json();
+    logs["runs"][0].clone()
+}
+
+#[tokio::test]
+async fn publish_starts_a_run_once() {
+    let api = TestApi::start().await;
+    let headers = [
+        ("Upstash-Workflow-Init", "true"),
+        ("Upstash-Workflow-RunId", "wfr_1"),
+        ("Upstash-Label", "a,b"),
+        ("content-type", "text/plain"),
+    ];
+    let first = api.send("POST", "/v2/publish/http://app.test/wf?x=1", &headers, "payload").await;
+    assert_eq!(first.status, 200);
+    let id = first.json()["messageId"].as_str().unwrap().to_owned();
+    assert_eq!(first.json(), json!({ "messageId": id }));
+
+    let again = api.send("POST", "/v2/publish/http://app.test/other", &headers, "other").await;
+    assert_eq!(again.status, 202);
+    assert_eq!(again.json()["deduplicated"], true);
+
+    let run = run(&api, "wfr_1").await;
+    assert_eq!(run["workflowUrl"], "http://app.test/wf?x=1");
+    assert_eq!(run["labels"], json!(["a", "b"]));
+    assert_eq!(run["steps"][0]["steps"][0]["out"], "payload");
+}
+
+#[tokio::test]
+async fn trigger_names_the_run() {
+    let api = TestApi::start().await;
+    let answer =
+        api.send("POST", "/v2/trigger/http://app.test/wf", &[("Upstash-Workflow-RunId", "mine")], "{}").await;
+    assert_eq!(answer.status, 200);
+    let answer = answer.json();
+    assert_eq!(answer["workflowRunId"], "wfr_mine");
+    assert!(answer["workflowCreatedAt"].as_i64() > Some(1_600_000_000_000), "{answer}");
+    assert_eq!(run(&api, "wfr_mine").await["workflowRunCreatedAt"], answer["workflowCreatedAt"]);
+
+    let made = api.send("POST", "/v2/trigger/http://app.test/wf", &[], "").await.json();
+    assert!(made["workflowRunId"].as_str().unwrap().starts_with("wfr_"), "{made}");
+}
+
+#[tokio::test]
+async fn batch_trigger_names_the_runs_in_order() {
+    let api = TestApi::start().await;
+    let entry = |id: &str| json!({ "destination": "http://app.test/wf", "headers": { "Upstash-Workflow-RunId": id }, "body": id });
+    let batch = json!([entry("wfr_b"), entry("wfr_a"), entry("wfr_b")]).to_string();
+    let answer = api.send("POST", "/v2/batch/trigger", &[JSON], batch).await;
+    assert_eq!(answer.status, 201);
+    let answer = answer.json();
+    let named: Vec<_> =
+        answer.as_array().unwrap().iter().map(|run| run["workflowRunId"].as_str().unwrap()).collect();
+    assert_eq!(named, ["wfr_b", "wfr_a", "wfr_b"]);
+    assert_eq!(answer[2]["deduplicated"], true);
+    assert!(answer[0].get("deduplicated").is_none(), "{answer}");
+}
+
+#[tokio::test]
+async fn the_history_of_a_run_is_its_payload_and_its_steps() {
+    let api = TestApi::start().await;
+    api.trigger("wfr_1").await;
+    let result = json!({ "stepId": 1, "stepName": "é", "stepType": "Run", "out": "\"x\"", "concurrent": 1 });
+    let batch = json!([step("wfr_1", &result)]).to_string();
+    let answer = api.send("POST", "/v2/batch", &[JSON], batch.clone()).await.json();
+    let message = answer[0]["messageId"].clone();
+
+    let again = api.send("POST", "/v2/batch", &[JSON], batch).await.json();
+    assert_eq!(again, json!([{ "messageId": message, "deduplicated": true }]));
+
+    let history = api.send("GET", "/v2/workflows/runs/wfr_1", &[], "").await.json();
+    assert_eq!(history.as_array().unwrap().len(), 2);
+    assert_eq!(history[0]["body"], "e30=", "base64 of the payload");
+    assert_eq!(history[1]["messageId"], message);
+    assert_eq!(history[1]["callType"], "step");
+}
+
+#[tokio::test]
+async fn an_endpoint_ends_its_run() {
+    let api = TestApi::start().await;
+    api.trigger("wfr_1").await;
+    let output = r#"{"result":1}"#;
+    let answer = api.send("DELETE", "/v2/workflows/runs/wfr_1?cancel=false", &[], output).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let ended = run(&api, "wfr_1").await;
+    assert_eq!(ended["workflowState"], "RUN_SUCCESS");
+    assert_eq!(ended["workflowRunResponse"], output);
+    assert!(ended["workflowRunCompletedAt"].as_i64() >= ended["workflowRunCreatedAt"].as_i64());
+
+    let again = api.send("DELETE", "/v2/workflows/runs/wfr_1?cancel=false", &[], "2").await;
+    assert_eq!(again.status, 200, "the answer to the first may have been lost");
+    assert_eq!(run(&api, "wfr_1").await, ended);
+    for path in ["/v2/workflows/runs/wfr_1", "/v2/workflows/runs/wfr_1?cancel=true"] {
+        let answer = api.send("DELETE", path, &[], "").await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.error().contains("wfr_1"));
+    }
+    assert_eq!(api.send("GET", "/v2/workflows/runs/wfr_1", &[], "").await.status, 404);
+    let late =
+        json!([step("wfr_1", &json!({ "stepId": 1, "stepName": "a", "stepType": "Run" }))]).to_string();
+    assert_eq!(api.send("POST", "/v2/batch", &[JSON], late).await.status, 400);
+    assert_eq!(api.send("POST", "/v2/notify/wfr_1/evt", &[], "1").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_run_is_cancelled_by_its_path() {
+    let api = TestApi::start().await;
+    for (id, query) in [("wfr_1", ""), ("wfr_2", "?cancel=true")] {
+        api.trigger(id).await;
+        assert_eq!(api.send("DELETE", &format!("/v2/workflows/runs/{id}{query}"), &[], "").await.status, 200);
+        assert_eq!(run(&api, id).await["workflowState"], "RUN_CANCELED");
+    }
+}
+
+#[tokio::test]
+async fn keys_are_exchanged() {
+    let api = TestApi::start().await;
+    let before = api.send("GET", "/v2/keys", &[], "").await.json();
+    let rotated = api.send("POST", "/v2/keys/rotate", &[], "").await;
+    assert_eq!(rotated.status, 200);
+    let rotated = rotated.json();
+    assert_eq!(rotated["current"], before["next"]);
+    assert_ne!(rotated["next"], before["next"]);
+    assert_eq!(api.send("GET", "/v2/keys", &[], "").await.json(), rotated);
+}
+
+#[tokio::test]
+async fn a_waiter_is_shown_without_the_credentials_of_its_request() {
+    let api = TestApi::start().await;
+    api.trigger("wfr_1").await;
+    let secret = "Bearer secret";
+    let headers = [
+        ("Upstash-Workflow-RunId", "wfr_1"),
+        ("Upstash-Forward-Authorization", secret),
+        ("Upstash-Failure-Callback-Forward-Cookie", secret),
+        ("Upstash-Forward-Upstash-Workflow-Sdk-Version", "1"),
+        ("Cookie", secret),
+    ];
+    let body = json!({
+        "timeout": "1h",
+        "timeoutHeaders": { "Upstash-Forward-Authorization": [secret], "Upstash-Workflow-Runid": ["wfr_1"] },
+        "step": { "stepId": 1, "stepName": "w", "stepType": "Wait", "concurrent": 1 },
+    });
+    assert_eq!(api.send("POST", "/v2/wait/evt", &headers, body.to_string()).await.status, 200);
+    for answer in [
+        api.send("GET", "/v2/waiters/evt", &[], "").await,
+        api.send("POST", "/v2/notify/evt", &[], "1").await,
+    ] {
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        assert!(text.contains("wfr_1"), "{text}");
+        assert!(!text.contains("secret") && !text.contains(TOKEN), "{text}");
+        assert!(text.contains("upstash-forward-upstash-workflow-sdk-version"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_keeps_its_own_routes_and_its_own_fallback() {
+    let engine = workflow_engine::Engine::in_memory().unwrap();
+    let app = axum::Router::new()
+        .route("/", axum::routing::get(async || "home"))
+        .route("/v2", axum::routing::get(async || "the second version of the app's own API"))
+        .fallback(async || (http::StatusCode::IM_A_TEAPOT, "the app's own"))
+        .merge(workflow_server::api(engine, TOKEN));
+    let served = Served::start(app).await;
+    let client = http_client_builder().unwrap().build().unwrap();
+    for (path, status) in
+        [("/", 200), ("/v2", 200), ("/v1/other", 418), ("/v2/keys", 401), ("/v2/other", 401)]
+    {
+        let answer = client.get(format!("{}{path}", served.url())).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+    }
+}
