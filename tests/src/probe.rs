@@ -68,6 +68,11 @@ impl Probe {
         self.place(place).open.send_replace(true);
     }
 
+    /// Holds whoever comes to this place from now on.
+    pub fn close(&self, place: &str) {
+        self.place(place).open.send_replace(false);
+    }
+
     /// How often somebody was at this place.
     pub fn count(&self, place: &str) -> usize {
         *self.place(place).reached.borrow()

@@ -194,8 +194,9 @@ async fn a_wait_over_http_that_is_requested_again_is_one_wait() {
 #[tokio::test(flavor = "multi_thread")]
 async fn of_two_racing_notifications_one_takes_the_waiter() {
     let app = TestApp::in_memory();
-    for _ in 0..50 {
-        let run_id = app.start([wait("e"), hold("busy"), wait("e")]).await;
+    for round in 0..50 {
+        let busy = format!("busy {round}");
+        let run_id = app.start([wait("e"), hold(&busy), wait("e")]).await;
         app.waiting("e", 1).await;
         let (one, two) = tokio::join!(app.tell_run(&run_id, "e", "one"), app.tell_run(&run_id, "e", "two"));
         let told = [one.unwrap(), two.unwrap()];
@@ -203,7 +204,7 @@ async fn of_two_racing_notifications_one_takes_the_waiter() {
             if told[0] == Told::Delivered(run_id.clone()) { ("one", "two") } else { ("two", "one") };
         assert!(told.contains(&Told::Stored(run_id.clone())), "{told:?}");
         assert!(told.contains(&Told::Delivered(run_id.clone())), "{told:?}");
-        app.probe.open("busy");
+        app.probe.open(&busy);
         assert_eq!(app.outcomes(&run_id).await, [received(first), Outcome::Ran, received(second)]);
     }
 }

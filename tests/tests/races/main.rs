@@ -4,7 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod duplicates;
+mod endings;
+mod fan_out;
 mod matching;
 mod registration;
+mod restarts;
 mod sleeps;
+mod stored;
 mod timeouts;
