@@ -137,3 +137,33 @@ fn url(uri: &Uri, headers: &HeaderMap) -> String {
         .map_or("http", |_| "https");
     format!("{scheme}://{host}{path}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url_of(uri: &str, headers: &[(&'static str, &'static str)]) -> String {
+        let headers = headers.iter().map(|(name, value)| {
+            (http::HeaderName::from_static(name), http::HeaderValue::from_static(value))
+        });
+        url(&uri.parse().unwrap(), &headers.collect())
+    }
+
+    #[test]
+    fn the_url_is_the_one_that_the_caller_used() {
+        let host = ("host", "shop.example:8080");
+        assert_eq!(url_of("/api/order?a=b", &[host]), "http://shop.example:8080/api/order?a=b");
+        for proto in ["https", "HTTPS", "https, http"] {
+            assert_eq!(url_of("/", &[host, ("x-forwarded-proto", proto)]), "https://shop.example:8080/");
+        }
+        for proto in ["http", "http,https", "gopher"] {
+            assert_eq!(url_of("/", &[host, ("x-forwarded-proto", proto)]), "http://shop.example:8080/");
+        }
+        assert_eq!(url_of("https://other.example/api", &[host]), "https://other.example/api");
+    }
+
+    #[test]
+    fn without_a_host_there_is_only_the_path() {
+        assert_eq!(url_of("/api/order?a=b", &[("x-forwarded-proto", "https")]), "/api/order?a=b");
+    }
+}

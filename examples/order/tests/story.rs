@@ -1,4 +1,4 @@
-//! The story checks itself as it goes; here it is told once.
+//! The story checks itself as it goes; here it is told once. And the README shows a part of it.
 
 use std::process::Command;
 
@@ -17,4 +17,11 @@ fn the_story_comes_true() {
     for scene in ["(a)", "(b)", "(c)", "(d)", "the card was charged 1 time, and packing began 2 times"] {
         assert!(text.contains(scene), "{scene} in {text}\n{errors}");
     }
+}
+
+#[test]
+fn the_readme_begins_with_a_workflow_of_the_example() {
+    let (_, rest) = include_str!("../../../README.md").split_once("```rs\n").unwrap();
+    let (shown, _) = rest.split_once("```").unwrap();
+    assert!(include_str!("../src/workflows.rs").contains(shown), "{shown}");
 }
