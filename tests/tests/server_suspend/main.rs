@@ -1,0 +1,95 @@
+//! Workflows in Rust on an engine over HTTP: the endpoint suspends after each step, and the engine calls it again, signed.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod access;
+mod events;
+mod failures;
+mod payloads;
+mod steps;
+
+use axum::Router;
+use serde::Serialize;
+use serde_json::Value;
+use workflow::{
+    Client, EngineHandle,
+    client::{LogQuery, RunFilter, RunLog, RunState, StepState},
+    engine::HttpEngine,
+};
+use workflow_engine::Engine;
+use workflow_server::Api;
+use workflow_tests::{Probe, Served, TOKEN, eventually};
+
+const KEYS: (&str, &str) = ("sig_current", "sig_next");
+
+/// An engine behind the API, and an app that knows it by its URL only.
+struct Remote {
+    engine: Engine,
+    client: Client,
+    probe: Probe,
+    app: Served,
+    api: Served,
+}
+
+impl Remote {
+    async fn start() -> Self {
+        Self::start_with(|engine| engine.signing_keys(KEYS.0, KEYS.1)).await
+    }
+
+    async fn start_with(settings: impl FnOnce(HttpEngine) -> HttpEngine) -> Self {
+        let engine = Engine::builder().signing_keys(KEYS.0, KEYS.1).in_memory().unwrap();
+        let api = Served::start(Api::new(engine.clone(), TOKEN).without_app().into_router()).await;
+        let listening = Served::listen().await;
+        let http = HttpEngine::new(api.url(), TOKEN).unwrap().base_url(&listening.url()).unwrap();
+        let http = settings(http);
+        let client = http.client();
+        let probe = Probe::default();
+        let app = listening.serve(workflow_axum::attach(routes(probe.clone()), &EngineHandle::Http(http)));
+        Self { engine, client, probe, app, api }
+    }
+
+    async fn trigger(&self, path: &str, payload: &impl Serialize) -> String {
+        self.client.trigger(path, payload).retry_delay("0").await.unwrap().workflow_run_id
+    }
+
+    async fn log(&self, run: &str) -> RunLog {
+        let filter = RunFilter { run_ids: vec![run.to_owned()], ..RunFilter::default() };
+        let page = self.client.logs(LogQuery { filter, cursor: None, count: Some(1) }).await.unwrap();
+        page.runs.into_iter().next().unwrap_or_else(|| panic!("there is no run `{run}`"))
+    }
+
+    async fn ended(&self, run: &str) -> RunLog {
+        eventually(format!("the run `{run}` ends"), async || {
+            Some(self.log(run).await).filter(|log| log.workflow_state != RunState::RunStarted)
+        })
+        .await
+    }
+
+    async fn output(&self, run: &str) -> Value {
+        let log = self.ended(run).await;
+        assert_eq!(log.workflow_state, RunState::RunSuccess, "{log:#?}");
+        log.workflow_run_response.map_or(Value::Null, |output| serde_json::from_str(&output).unwrap())
+    }
+
+    async fn waiting(&self, event: &str) {
+        eventually(format!("somebody waits for `{event}`"), async || {
+            let waiters = self.client.get_waiters(event).await.unwrap();
+            (!waiters.is_empty()).then_some(())
+        })
+        .await
+    }
+
+    /// A run that has failed, with what was told of the failed attempts.
+    async fn failure(&self, run: &str) -> Vec<String> {
+        let log = self.ended(run).await;
+        assert_eq!(log.workflow_state, RunState::RunFailed, "{log:#?}");
+        let last = log.steps.last().and_then(|group| group.steps.last()).expect("a step that failed");
+        assert_eq!(last.state, Some(StepState::StepFailed), "{log:#?}");
+        last.errors.iter().map(|error| format!("{} {}", error.error, error.body)).collect()
+    }
+}
+
+fn routes(probe: Probe) -> Router {
+    let routes = steps::routes().merge(events::routes()).merge(failures::routes()).merge(payloads::routes());
+    routes.with_state(probe)
+}
