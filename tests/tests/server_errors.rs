@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 use workflow_tests::{Answer, TOKEN, TestApi};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -234,6 +238,8 @@ async fn notifications_refuse_bad_ids_and_unknown_runs() {
         bad("POST", "/v2/notify/wfr_gone/evt", 404, "wfr_gone").body("1"),
         bad("POST", "/v2/notify/wfr_1/", 400, "event id").body("1"),
         bad("POST", format!("/v2/notify/wfr_1/{}", too_long()), 400, "513 bytes").body("1"),
+        bad("POST", format!("/v2/notify/wfr_{}/evt", &too_long()[5..]), 404, "there is no run").body("1"),
+        bad("POST", format!("/v2/notify/wfr_{}/evt", too_long()), 400, "517 bytes").body("1"),
         bad("POST", "/v2/notify/evt?run=wfr_1", 400, "`run`").body("1"),
         bad("GET", format!("/v2/waiters/{}", too_long()), 400, "513 bytes"),
         bad("GET", "/v2/waiters/", 400, "event id"),
@@ -265,7 +271,8 @@ async fn runs_refuse_misspelt_filters_and_unknown_ids() {
         bad("DELETE", "/v2/workflows/runs/%ff", 400, "UTF-8"),
         bad("GET", "/v2/workflows/runs/wfr_gone", 404, "wfr_gone"),
         bad("GET", "/v2/workflows/runs/", 400, "run id"),
-        bad("GET", format!("/v2/workflows/runs/{}", "x".repeat(600)), 404, "no active run"),
+        bad("GET", format!("/v2/workflows/runs/{}", too_long()), 400, "513 bytes"),
+        bad("DELETE", format!("/v2/workflows/runs/{}", too_long()), 400, "513 bytes"),
     ])
     .await;
 }
@@ -399,6 +406,49 @@ async fn a_body_over_the_limit_is_refused_whole() {
     assert_eq!(visible(&api).await, before);
     let answer = api.send("POST", "/v2/notify/wfr_1/evt", &[], "x".repeat(1000)).await;
     assert_eq!(answer.status, 201);
+}
+
+/// Sends bytes, and gives the answer as text.
+async fn raw(api: &TestApi, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(api.url().trim_start_matches("http://")).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_body_without_a_length_is_limited_too() {
+    let api = TestApi::start_with(|api| api.body_limit(1000)).await;
+    api.trigger("wfr_1").await;
+    let before = visible(&api).await;
+    let chunk = format!("258\r\n{}\r\n", "x".repeat(0x258));
+    let request = format!(
+        "POST /v2/notify/wfr_1/evt HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n\
+         transfer-encoding: chunked\r\n\r\n{chunk}{chunk}0\r\n\r\n"
+    );
+    let answer = raw(&api, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains(r#"{"error":"the body has more than 1000 bytes"}"#), "{answer}");
+    assert_eq!(visible(&api).await, before);
+}
+
+#[tokio::test]
+async fn a_header_that_is_no_text_is_refused() {
+    let api = api().await;
+    let before = visible(&api).await;
+    for (path, header) in
+        [("/v2/publish/http://app.test/wf", "upstash-label"), ("/v2/notify/evt", "upstash-deduplication-id")]
+    {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Bearer {TOKEN}\r\n{header}: "
+        );
+        let request = [head.as_bytes(), b"\xff\xfe\r\ncontent-length: 0\r\n\r\n"].concat();
+        let answer = raw(&api, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+        assert!(answer.contains("not UTF-8") && answer.contains(header), "{answer}");
+    }
+    assert_eq!(visible(&api).await, before);
 }
 
 #[tokio::test]

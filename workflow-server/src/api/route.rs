@@ -102,7 +102,10 @@ fn destination(rest: &str, raw_query: &str) -> Result<String, Refusal> {
     Ok(if query.is_empty() { rest.to_owned() } else { format!("{rest}?{}", query.join("&")) })
 }
 
-/// Decodes an id. Its length and its characters are the engine's to check.
+/// An id may have this many bytes when it is decoded.
+const MAX_ID: usize = 512;
+
+/// Decodes an id. Its characters are the engine's to check.
 fn id(raw: &str, what: &str) -> Result<String, Refusal> {
     let bad = |reason: &str| Refusal::bad_request(format!("the {what} in the path {reason}"));
     if raw.is_empty() {
@@ -117,6 +120,9 @@ fn id(raw: &str, what: &str) -> Result<String, Refusal> {
     }
     let decoded =
         percent_decode_str(raw).decode_utf8().map_err(|_| bad("is not UTF-8 when it is decoded"))?;
+    if decoded.len() > MAX_ID {
+        return Err(bad(&format!("has {} bytes; {MAX_ID} are allowed", decoded.len())));
+    }
     Ok(decoded.into_owned())
 }
 
