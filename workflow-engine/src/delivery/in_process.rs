@@ -116,7 +116,8 @@ pub(super) async fn deliver(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due:
         }
     };
     let answer = std::panic::AssertUnwindSafe(async { app.call(request).await }).catch_unwind().await;
-    if reporter.concluded.load(Ordering::Acquire) {
+    // During a shutdown, what is not concluded stays as it is, to be made again by the next start.
+    if reporter.concluded.load(Ordering::Acquire) || dispatcher.is_draining() {
         return;
     }
     let (error, retry) = match answer {
@@ -299,7 +300,7 @@ impl RunReporter {
                 }
             }
             Report::Park => {
-                // While the engine shuts down the delivery stays as it is, to be made again by the next start.
+                // While the engine shuts down, the delivery stays as well.
                 if !self.dispatcher.is_draining() {
                     writer.submit(Park { run }).await?;
                 }
