@@ -96,7 +96,9 @@ impl Witness {
             ["notified", number] => {
                 self.notified.insert(number.parse().unwrap());
             }
-            ["absent", id] => assert!(!self.triggered.contains(*id), "the acknowledged trigger of {id} was lost"),
+            ["absent", id] => {
+                assert!(!self.triggered.contains(*id), "the acknowledged trigger of {id} was lost")
+            }
             ["step", run, step, execution, before] => self.stepped(run, step, execution, before),
             ["ended", id, state, output] => {
                 self.ended.insert((*id).to_owned(), ((*state).to_owned(), (*output).to_owned()));
@@ -109,9 +111,13 @@ impl Witness {
     fn stepped(&mut self, run: &str, step: &str, execution: &str, before: &str) {
         self.executions += 1;
         let step: u32 = step.parse().unwrap();
-        let before: Vec<String> = before.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        let before: Vec<String> =
+            before.split(',').filter(|part| !part.is_empty()).map(str::to_owned).collect();
         let (reached, seen) = self.progress.entry(run.to_owned()).or_default();
-        assert!(step >= *reached, "{run}: step {step} ran again although step {reached} had begun after it was committed");
+        assert!(
+            step >= *reached,
+            "{run}: step {step} ran again although step {reached} had begun after it was committed"
+        );
         assert!(before.starts_with(seen), "{run}: step {step} saw {before:?}, an earlier one {seen:?}");
         (*reached, *seen) = (step, before);
         self.executed.entry(run.to_owned()).or_default().insert(execution.to_owned());
@@ -129,8 +135,14 @@ impl Witness {
             let used: Vec<String> = serde_json::from_str(output).unwrap();
             let run = format!("wfr_leader-{number}");
             assert_eq!(used.len(), 5, "{run}");
-            assert!(used.starts_with(&self.progress[&run].1), "{run} used other results at its end than before");
-            assert!(used.iter().all(|result| self.executed[&run].contains(result)), "{run} used a result that no step gave");
+            assert!(
+                used.starts_with(&self.progress[&run].1),
+                "{run} used other results at its end than before"
+            );
+            assert!(
+                used.iter().all(|result| self.executed[&run].contains(result)),
+                "{run} used a result that no step gave"
+            );
         }
         assert!(self.executions >= count * 5);
         assert!(!self.notified.is_empty() && self.triggered.len() > self.notified.len());

@@ -46,7 +46,10 @@ impl Executions {
 
 /// Four steps, two of them in parallel, a wait for an external notification, and a notification of its partner.
 #[workflow]
-async fn leader(ctx: WorkflowContext<u64>, State(executions): State<Executions>) -> workflow::Result<Vec<String>> {
+async fn leader(
+    ctx: WorkflowContext<u64>,
+    State(executions): State<Executions>,
+) -> workflow::Result<Vec<String>> {
     let run = ctx.workflow_run_id();
     let number = *ctx.request_payload();
     let mut seen: Vec<String> = Vec::new();
@@ -95,7 +98,9 @@ fn say(line: &str) {
 #[tokio::main]
 async fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, path, task, number] = arguments.as_slice() else { return Err("usage: FILE load|settle NUMBER".into()) };
+    let [_, path, task, number] = arguments.as_slice() else {
+        return Err("usage: FILE load|settle NUMBER".into());
+    };
     let engine = Engine::open(Path::new(path))?;
     let app = Router::new()
         .route("/leader", post(serve::<leader>()))
