@@ -78,6 +78,29 @@ impl TestApi {
         Self { engine, served: Served::start(api).await, http: reqwest_client() }
     }
 
+    /// Serves the API of an engine with the active run `wfr_1`, which waits for `evt`.
+    ///
+    /// # Panics
+    /// If the engine does not open.
+    pub async fn with_a_waiting_run() -> Self {
+        let api = Self::start().await;
+        api.trigger("wfr_1").await;
+        api.wait("wfr_1", "evt").await;
+        api
+    }
+
+    /// Everything that a client can see of such an engine: a refused request must not change it.
+    ///
+    /// # Panics
+    /// If there is no answer.
+    pub async fn visible(&self) -> Value {
+        let runs = self.send("GET", "/v2/workflows/logs", &[], "").await.json();
+        let waiters = self.send("GET", "/v2/waiters/evt", &[], "").await.json();
+        let history = self.send("GET", "/v2/workflows/runs/wfr_1", &[], "").await.json();
+        let keys = self.send("GET", "/v2/keys", &[], "").await.json();
+        serde_json::json!({ "runs": runs, "waiters": waiters, "history": history, "keys": keys })
+    }
+
     /// Where it is.
     pub fn url(&self) -> &str {
         self.served.url()
