@@ -7,6 +7,7 @@ mod common;
 use axum::{
     Router,
     extract::{FromRef, FromRequestParts, State},
+    middleware::Next,
     routing::{get, post},
 };
 use common::{Deeds, Test, deeds};
@@ -167,6 +168,19 @@ async fn a_delivery_that_an_extractor_rejects_is_a_failed_attempt() {
     test.client.trigger("/query", &()).retry_delay("1").await.unwrap();
     assert_eq!(told.next().await, "queried");
     assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn middleware_added_after_the_engine_is_for_requests_from_outside() {
+    let (tell, mut told) = deeds();
+    let mut test = Test::new(Router::new().route("/greet", post(serve::<greet>())).with_state(tell));
+    test.app = test.app.layer(axum::middleware::from_fn(async |_: axum::extract::Request, _: Next| {
+        StatusCode::TOO_MANY_REQUESTS
+    }));
+
+    test.post("/greet", "\"you\"").await.expect(StatusCode::TOO_MANY_REQUESTS);
+    test.client.trigger("/greet", "you").await.unwrap();
+    assert_eq!(told.next().await, "/greet hello you");
 }
 
 #[tokio::test]
