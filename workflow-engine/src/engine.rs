@@ -242,6 +242,7 @@ impl Engine {
             event: event_id.to_owned(),
             timeout: i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX),
             park: false,
+            had_failures: false,
             headers: request.headers,
             timeout_headers,
         };

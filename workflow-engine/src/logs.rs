@@ -193,8 +193,13 @@ fn next_steps(run: &Run, entries: &[Entry], facts: &Facts) -> Stored<Vec<StepLog
             ..StepLog::default()
         });
     }
-    let last_state =
-        if run.state == RunState::RunFailed { StepState::StepFailed } else { StepState::StepRetry };
+    let last_state = match run.state {
+        RunState::RunStarted => StepState::StepRetry,
+        RunState::RunFailed => StepState::StepFailed,
+        RunState::RunCanceled => StepState::StepCanceled,
+        // What has failed before it returned was tried again.
+        RunState::RunSuccess => return Ok(Vec::new()),
+    };
     let last_message = || message_id(entries.last().map_or(0, |entry| entry.position));
     for attempts in &facts.attempts {
         next.push(StepLog {

@@ -39,6 +39,8 @@ pub struct Wait {
     pub timeout: i64,
     /// Whether a run of this process has nothing else to do until then.
     pub park: bool,
+    /// Whether failed attempts before the step are to be forgotten.
+    pub had_failures: bool,
     /// Headers of a wait request over HTTP, without credentials.
     pub headers: HeaderLists,
     /// Headers for the delivery of the timeout.
@@ -66,6 +68,9 @@ impl Command for Wait {
         };
         if let Some(step) = recorded(tx, run.key, self.step.step_id)? {
             return Ok(Recorded::Step(Box::new(step)));
+        }
+        if self.had_failures {
+            tx.store.clear_attempts(run.key, self.step.step_id)?;
         }
         if !tx.store.has_waiter(run.key, self.step.step_id)? {
             if let Some(data) = tx.store.take_notification(run.key, &self.event)? {
@@ -109,7 +114,17 @@ pub struct Notify {
     /// A second request with the same key gets the answer of the first and does nothing.
     pub deduplication: Option<String>,
     /// The step of a run of this process that notifies: its result is recorded in the same command.
-    pub step: Option<(RunKey, Step)>,
+    pub step: Option<NotifyStep>,
+}
+
+/// The step of a run of this process that notifies.
+pub struct NotifyStep {
+    /// The run.
+    pub run: RunKey,
+    /// The step, without a result.
+    pub step: Step,
+    /// Whether failed attempts before the step are to be forgotten.
+    pub had_failures: bool,
 }
 
 /// The answer to [`Notify`].
@@ -128,7 +143,7 @@ impl Command for Notify {
     }
 
     fn apply(self, tx: &mut Transaction<'_>) -> Result<NotifyReply, EngineError> {
-        let Some((run, mut step)) = self.step else {
+        let Some(NotifyStep { run, mut step, had_failures }) = self.step else {
             return notify(
                 tx,
                 &self.event,
@@ -143,6 +158,9 @@ impl Command for Notify {
         }
         if let Some(first) = recorded(tx, run, step.step_id)? {
             return Ok(NotifyReply::Step(Recorded::Step(Box::new(first))));
+        }
+        if had_failures {
+            tx.store.clear_attempts(run, step.step_id)?;
         }
         let notified = match notify(tx, &self.event, &self.data, self.run_id.as_deref(), None) {
             Ok(notified) => notified,

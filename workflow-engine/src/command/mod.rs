@@ -12,7 +12,7 @@ mod trigger;
 
 pub use self::{
     end::{Cancel, EndRun},
-    event::{Notify, NotifyReply, Wait, WaitFor, public as public_waiter},
+    event::{Notify, NotifyReply, NotifyStep, Wait, WaitFor, public as public_waiter},
     failure::{AttemptFailed, DeliveryFailed, Verdict},
     step::{BeginSleep, Complete, Park, RecordStep, Recorded},
     submission::{Delivered, Published, Submission, Submit},

@@ -76,6 +76,8 @@ pub struct BeginSleep {
     pub step: Step,
     /// Whether the run has nothing else to do until then.
     pub park: bool,
+    /// Whether failed attempts before the step are to be forgotten.
+    pub had_failures: bool,
 }
 
 impl Command for BeginSleep {
@@ -84,6 +86,9 @@ impl Command for BeginSleep {
     fn apply(self, tx: &mut Transaction<'_>) -> Result<Self::Reply, EngineError> {
         if !tx.store.is_active(self.run)? {
             return Ok(Recorded::Ended);
+        }
+        if self.had_failures {
+            tx.store.clear_attempts(self.run, self.step.step_id)?;
         }
         let step = record(tx, self.run, self.step)?;
         // Rounded up: a run never wakes early.
@@ -106,6 +111,8 @@ impl Command for BeginSleep {
 pub struct Park {
     /// The run.
     pub run: RunKey,
+    /// When the next attempt of a failed step is due, in milliseconds since the Unix epoch.
+    pub retry_at: Option<i64>,
 }
 
 impl Command for Park {
@@ -114,8 +121,7 @@ impl Command for Park {
     fn apply(self, tx: &mut Transaction<'_>) -> Result<(), EngineError> {
         let Some(run) = tx.store.run(self.run)?.filter(crate::store::Run::is_active) else { return Ok(()) };
         tx.store.remove_deliveries(run.key)?;
-        let retry = tx.store.attempts(run.key)?.iter().map(|attempts| attempts.due).min();
-        if let Some(due) = retry {
+        if let Some(due) = self.retry_at {
             tx.schedule(run.key, 0, due)?;
         } else if tx.store.count_waiters(run.key)? == 0 {
             tx.schedule(run.key, 0, run.wake_at)?;

@@ -23,7 +23,7 @@ use workflow::{
 use super::Dispatcher;
 use crate::{
     command::{
-        AttemptFailed, BeginSleep, Complete, DeliveryFailed, Due, Notify, NotifyReply, Park, RecordStep,
+        AttemptFailed, BeginSleep, Complete, DeliveryFailed, Due, Notify, NotifyReply, NotifyStep, Park, RecordStep,
         Recorded, Verdict, Wait, WaitFor,
     },
     error::EngineError,
@@ -259,7 +259,8 @@ impl RunReporter {
                 Ok(self.recorded(recorded, false))
             }
             Report::Sleep { step, park } => {
-                let recorded = writer.submit(BeginSleep { run, step, park }).await?;
+                let had_failures = self.had_failures(step.step_id);
+                let recorded = writer.submit(BeginSleep { run, step, park, had_failures }).await?;
                 Ok(self.recorded(recorded, park))
             }
             Report::Wait { step, event_id, timeout, park } => {
@@ -267,6 +268,7 @@ impl RunReporter {
                 let timeout = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
                 let wait = Wait {
                     run: WaitFor::Key(run),
+                    had_failures: self.had_failures(step.step_id),
                     step,
                     event: event_id,
                     timeout,
@@ -278,7 +280,8 @@ impl RunReporter {
             }
             Report::Notify { step, event_id, data, run_id } => {
                 crate::limits::check_id("event id", &event_id)?;
-                let step = Some((run, step));
+                let had_failures = self.had_failures(step.step_id);
+                let step = Some(NotifyStep { run, step, had_failures });
                 let notify = Notify { event: event_id, data, run_id, deduplication: None, step };
                 match writer.submit(notify).await? {
                     NotifyReply::Step(recorded) => Ok(self.recorded(recorded, false)),
@@ -299,10 +302,10 @@ impl RunReporter {
                     Verdict::Ended => Ok(self.recorded(Recorded::Ended, false)),
                 }
             }
-            Report::Park => {
+            Report::Park { retry_at } => {
                 // While the engine shuts down, the delivery stays as well.
                 if !self.dispatcher.is_draining() {
-                    writer.submit(Park { run }).await?;
+                    writer.submit(Park { run, retry_at }).await?;
                 }
                 self.conclude();
                 Ok(Reply::Done)

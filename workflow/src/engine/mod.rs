@@ -188,7 +188,11 @@ pub enum Report {
     /// An attempt has failed.
     Failed(Failure),
     /// The handler ends; all it could do is done. The engine calls again when something is due or resolved.
-    Park,
+    Park {
+        /// When the next attempt of a step that has failed is due, if the handler has come to one: in milliseconds since the
+        /// Unix epoch.
+        retry_at: Option<i64>,
+    },
     /// The workflow has returned. `output` is its JSON, absent for `()`.
     Complete {
         /// The workflow's return value as JSON.

@@ -29,11 +29,11 @@ impl Attempts {
         self.failed(step_id).saturating_add(1)
     }
 
-    /// Whether the next attempt of this step is due.
-    pub(super) fn is_due(&self, step_id: u32, now: impl FnOnce() -> i64) -> bool {
+    /// When the next attempt of this step is due, if it is not yet.
+    pub(super) fn pending(&self, step_id: u32, now: impl FnOnce() -> i64) -> Option<i64> {
         match self {
-            Self::OfSteps(steps) => steps.get(&step_id).is_none_or(|attempts| attempts.due <= now()),
-            Self::OfDelivery { .. } => true,
+            Self::OfSteps(steps) => steps.get(&step_id).map(|attempts| attempts.due).filter(|due| *due > now()),
+            Self::OfDelivery { .. } => None,
         }
     }
 

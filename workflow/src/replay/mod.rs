@@ -92,6 +92,8 @@ pub(crate) struct Replay {
     /// The position of the next group's first step.
     next_id: u32,
     group: Group,
+    /// When the first retry of a member of the group is due.
+    retry_at: Option<i64>,
     /// Reports that are not answered yet.
     unanswered: usize,
     /// The last report, to be made once all others are answered.
@@ -115,6 +117,7 @@ impl Replay {
             attempts,
             next_id: 1,
             group: Group::default(),
+            retry_at: None,
             unanswered: 0,
             conclusion: None,
             completing: false,
@@ -200,9 +203,11 @@ impl Replay {
                 self.recorded.note(step.step_id);
                 self.progressed(member, Progress::of(step, &now));
             }
-            (Reply::Pending | Reply::RetryAt(_) | Reply::Done, Some(member)) => {
+            (Reply::RetryAt(due), Some(member)) => {
+                self.note_retry(due);
                 self.progressed(member, Progress::Pending);
             }
+            (Reply::Pending | Reply::Done, Some(member)) => self.progressed(member, Progress::Pending),
         }
     }
 
@@ -254,8 +259,13 @@ impl Replay {
             let Some(id) = self.group.id(member) else { continue };
             match self.recorded.take(id) {
                 Some(step) => self.group.set(member, Progress::of(step, now)),
-                None if self.attempts.is_due(id, now) => self.start(member, now),
-                None => self.group.set(member, Progress::Pending),
+                None => match self.attempts.pending(id, now) {
+                    Some(due) => {
+                        self.note_retry(due);
+                        self.group.set(member, Progress::Pending);
+                    }
+                    None => self.start(member, now),
+                },
             }
         }
     }
@@ -335,12 +345,17 @@ impl Replay {
             if self.group.is_resolved() {
                 self.release();
             } else {
-                self.conclude(Report::Park);
+                self.conclude(Report::Park { retry_at: self.retry_at });
             }
         }
     }
 
+    fn note_retry(&mut self, due: i64) {
+        self.retry_at = Some(self.retry_at.map_or(due, |other| other.min(due)));
+    }
+
     fn release(&mut self) {
+        self.retry_at = None;
         self.next_id = self.group.ids().end;
         let results = std::mem::take(&mut self.group).into_results();
         self.actions.push_back(Action::Release { results, attempt: self.attempt() });

@@ -222,7 +222,7 @@ impl Recorder {
                 recorded(&mut log, step)
             }
             Report::Failed(failure) => self.failed(&mut log, failure),
-            Report::Park => Reply::Done,
+            Report::Park { .. } => Reply::Done,
             Report::Complete { output } => {
                 log.over = true;
                 log.output = Some(output);
@@ -315,7 +315,7 @@ fn short(report: &Report) -> String {
             failure.step_name.as_deref().unwrap_or("-"),
             park(&failure.park)
         ),
-        Report::Park => "park".to_owned(),
+        Report::Park { .. } => "park".to_owned(),
         Report::Complete { output } => format!("complete {}", output.as_deref().unwrap_or("-")),
     }
 }

@@ -184,7 +184,7 @@ impl Reporter for HttpReporter {
                     self.notify(step, Notification { event_id, data, run_id, deduplication_id: None }).await
                 }
                 Report::Failed(failure) => self.fail(failure).await,
-                Report::Park => Ok(Reply::Done),
+                Report::Park { .. } => Ok(Reply::Done),
                 Report::Complete { output } => self.complete(output).await,
             }
         })

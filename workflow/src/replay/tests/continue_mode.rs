@@ -101,7 +101,7 @@ fn a_recorded_sleep_is_over_when_it_is_due() {
 fn a_step_whose_next_attempt_is_not_due_waits() {
     let failed = |due| Attempts::of_steps(&[FailedAttempts { step_id: 1, count: 2, due }]);
     let mut script = Script::with_attempts(Mode::Continue, vec![], failed(NOW + 1));
-    assert_eq!(script.claims([run("a")]), ["park"]);
+    assert_eq!(script.claims([run("a")]), [format!("park until {}", NOW + 1)]);
     let mut script = Script::with_attempts(Mode::Continue, vec![], failed(NOW));
     assert_eq!(script.claims([run("a")]), ["run 0 attempt 3"]);
 }
@@ -118,7 +118,17 @@ fn a_failed_step_parks_alone_but_not_in_a_group() {
     assert_eq!(script.ran(0, Err(Error::msg("no"))), ["0: failed 1: no"]);
     assert_eq!(script.replies(0, Reply::RetryAt(NOW + 5)), [""; 0]);
     assert_eq!(script.ran(1, Ok("2")), ["1: append 2=2"]);
-    assert_eq!(script.replies(1, recorded(2, 2, "b")), ["park"]);
+    assert_eq!(script.replies(1, recorded(2, 2, "b")), [format!("park until {}", NOW + 5)]);
+}
+
+#[test]
+fn a_group_parks_until_the_first_of_its_retries() {
+    let attempts = |step_id, due| FailedAttempts { step_id, count: 1, due };
+    // The third one is over: the function has come past it.
+    let failed = [attempts(1, NOW + 9), attempts(2, NOW + 7), attempts(4, NOW - 1)];
+    let mut script = Script::with_attempts(Mode::Continue, vec![], Attempts::of_steps(&failed));
+    assert_eq!(script.claims([run("a"), run("b"), wait("w")]), ["2: wait 3 for event"]);
+    assert_eq!(script.replies(2, Reply::Pending), [format!("park until {}", NOW + 7)]);
 }
 
 #[test]

@@ -96,7 +96,8 @@ fn short_report(report: &Report) -> String {
         Report::Failed(failure) => {
             format!("failed {}{}: {}", failure.step_id, park(failure.park), failure.message)
         }
-        Report::Park => "park".to_owned(),
+        Report::Park { retry_at: None } => "park".to_owned(),
+        Report::Park { retry_at: Some(due) } => format!("park until {due}"),
         Report::Complete { output } => format!("complete {}", output.as_deref().unwrap_or("-")),
     }
 }
