@@ -9,6 +9,7 @@ mod fan_out;
 mod matching;
 mod registration;
 mod restarts;
+mod retries;
 mod sleeps;
 mod stored;
 mod timeouts;

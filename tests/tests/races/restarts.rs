@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{Router, extract::State, routing::post};
 use workflow::{
-    ClientError, WorkflowContext,
+    ClientError, Error, WorkflowContext,
     client::{LogQuery, RunState},
     workflow,
 };
@@ -12,7 +12,7 @@ use workflow_engine::{Engine, EngineError};
 use workflow_tests::{
     Probe, TestApp, Told,
     remote::Remote,
-    script::{Outcome, flaky, hold, received, run, sleep, together, wait, wait_for},
+    script::{LONG, Outcome, flaky, hold, received, run, sleep, together, wait, wait_for},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -260,6 +260,65 @@ async fn a_shutdown_in_a_hurry_fails_no_run() {
     }
     app.probe.open("running");
     assert_eq!(app.outcomes(&run_id).await, [Outcome::Ran, Outcome::Ran]);
+}
+
+/// Comes to the place `between` while no step runs, then to a step of the kind that the payload names.
+#[workflow]
+async fn pause_between_steps(
+    ctx: WorkflowContext<String>,
+    State(probe): State<Probe>,
+) -> workflow::Result<()> {
+    ctx.run("first", async || Ok(probe.pass("first"))).await?;
+    probe.hold("between").await;
+    match ctx.request_payload().as_str() {
+        "run" => ctx.run("run", async || Ok(())).await?,
+        "stored wait" => drop(ctx.wait_for_event::<()>("wait", "e", LONG).await?),
+        "wait without time" => drop(ctx.wait_for_event::<()>("wait", "none", Duration::ZERO).await?),
+        "sleep without time" => ctx.sleep("sleep", Duration::ZERO).await?,
+        "notify" => drop(ctx.notify("notify", "nobody", &()).await?),
+        "recorded failure" => {
+            let failed = ctx.try_run::<(), _>("fail", async || Err(Error::non_retryable("no use"))).await;
+            assert!(failed.is_err());
+        }
+        "return" => return Ok(()),
+        other => return Err(Error::non_retryable(format!("`{other}` is no kind of step"))),
+    }
+    ctx.run("last", async || Ok(probe.pass("last"))).await?;
+    Ok(())
+}
+
+/// 2b G.39: a run that comes to its next step, whatever it is, when the shutdown has begun: it goes on at the next start.
+#[tokio::test]
+async fn a_run_that_comes_to_a_step_during_a_shutdown_is_handed_over() {
+    for kind in [
+        "run",
+        "stored wait",
+        "wait without time",
+        "sleep without time",
+        "notify",
+        "recorded failure",
+        "return",
+    ] {
+        let mut app = TestApp::on_file_with(|router| {
+            router.route("/between", post(workflow_axum::serve::<pause_between_steps>()))
+        });
+        let run_id = app.client.trigger("/between", kind).retries(0).await.unwrap().workflow_run_id;
+        app.tell_run(&run_id, "e", "").await.unwrap();
+        app.probe.reached("between", 1).await;
+        let engine = app.engine.clone();
+        let shutdown = tokio::spawn(async move { engine.shutdown_within(Duration::from_secs(60)).await });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        app.probe.open("between");
+        shutdown.await.unwrap();
+        app.reopen();
+        app.attach();
+        app.output::<()>(&run_id).await;
+        let is_last = usize::from(kind != "return");
+        assert_eq!((app.probe.count("first"), app.probe.count("last")), (1, is_last), "{kind}");
+        app.engine.shutdown().await;
+    }
 }
 
 /// 2b G.39: after a shutdown nothing is taken any more, and nothing pretends to be.
