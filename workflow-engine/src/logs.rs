@@ -1,6 +1,7 @@
 //! Runs as they are listed (protocol, section C.5).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use sha2::{Digest, Sha256};
 use workflow::{
     client::{GroupKind, LogPage, LogQuery, RunLog, RunState, StepError, StepGroup, StepLog, StepState},
     protocol::{Step, StepType},
@@ -119,7 +120,7 @@ fn initial(run: &Run, entry: &Entry) -> StepLog {
         step_type: Some(StepType::Initial),
         call_type: Some("step".to_owned()),
         message_id: entry.message_id(),
-        out: Some(String::from_utf8_lossy(&entry.data).into_owned()),
+        out: Some(shown_payload(run, &entry.data)),
         concurrent: Some(1),
         state: Some(StepState::StepSuccess),
         created_at: Some(entry.at),
@@ -159,6 +160,16 @@ fn step_log(run: &Run, entry: &Entry, step: &Step, is_plan: bool, facts: &Facts)
         wait_timeout: step.wait_timeout,
         ..StepLog::default()
     }
+}
+
+/// The payload for people, or what stands for it where it must not be shown: two of the same are still recognised.
+fn shown_payload(run: &Run, payload: &[u8]) -> String {
+    if run.config.redact_payload {
+        let digest = Sha256::digest(payload);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        return format!("REDACTED:{hex}");
+    }
+    String::from_utf8_lossy(payload).into_owned()
 }
 
 /// A step's result for people: the data of an event is shown as it was sent.

@@ -77,6 +77,16 @@ impl Message {
         }
         let not_before = self.number::<i64>(headers::NOT_BEFORE)?.map(|seconds| seconds.saturating_mul(1000));
         let labels = labels(self.header(headers::LABEL))?;
+        let redact_payload = self
+            .header(headers::REDACT_FIELDS)
+            .is_some_and(|fields| fields.split(',').any(|field| field.trim().eq_ignore_ascii_case("body")));
+        if let Some(key) = self.header(headers::FLOW_CONTROL_KEY) {
+            tracing::warn!(
+                key,
+                url = self.destination,
+                "this engine knows no flow control yet: the run is not limited"
+            );
+        }
         let sends_its_version = self.header("upstash-forward-upstash-workflow-sdk-version").is_some();
         let mut forwarded: Vec<(String, String)> = self
             .headers
@@ -101,6 +111,7 @@ impl Message {
                 retries,
                 retry_delay,
                 labels,
+                redact_payload,
                 features,
             },
             delay: self.delay()?,

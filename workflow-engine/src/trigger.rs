@@ -51,6 +51,7 @@ pub fn understand(trigger: Trigger, urls: &Urls) -> Result<StartRun, EngineError
             retries: trigger.retries,
             retry_delay: trigger.retry_delay,
             labels: trigger.labels,
+            redact_payload: false,
             features,
         },
         delay: trigger.delay,

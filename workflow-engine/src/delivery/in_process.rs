@@ -23,8 +23,8 @@ use workflow::{
 use super::Dispatcher;
 use crate::{
     command::{
-        AttemptFailed, BeginSleep, Complete, DeliveryFailed, Due, Notify, NotifyReply, NotifyStep, Park, RecordStep,
-        Recorded, Verdict, Wait, WaitFor,
+        AttemptFailed, BeginSleep, Complete, DeliveryFailed, Due, Notify, NotifyReply, NotifyStep, Park,
+        RecordStep, Recorded, Verdict, Wait, WaitFor,
     },
     error::EngineError,
     store::{Reader, Run, RunKey, StoreError, Stored},

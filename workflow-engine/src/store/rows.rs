@@ -73,6 +73,9 @@ pub struct RunConfig {
     /// Labels.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// Whether listings hide the payload (`Upstash-Redact-Fields`).
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub redact_payload: bool,
     /// Feature set of the trigger message (protocol, section G.4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<String>,
