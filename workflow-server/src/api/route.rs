@@ -121,7 +121,8 @@ fn id(raw: &str, what: &str) -> Result<String, Refusal> {
     let decoded =
         percent_decode_str(raw).decode_utf8().map_err(|_| bad("is not UTF-8 when it is decoded"))?;
     if decoded.len() > MAX_ID {
-        return Err(bad(&format!("has {} bytes; {MAX_ID} are allowed", decoded.len())));
+        let length = decoded.len();
+        return Err(Refusal::bad_request(format!("the {what} has {length} bytes; {MAX_ID} are allowed")));
     }
     Ok(decoded.into_owned())
 }
