@@ -70,7 +70,7 @@ async fn delivery(
         match manner.as_str() {
             "slow" => pending().await,
             "failing" => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-            _ => state.engine.end_run(&run, false, Bytes::from_static(b"\"done\"")).await,
+            _ => state.engine.end_run(&run, None, false, Bytes::from_static(b"\"done\"")).await,
         }
     };
     match done {

@@ -191,3 +191,59 @@ async fn an_app_keeps_its_own_routes_and_its_own_fallback() {
         assert_eq!(answer.status(), status, "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_redacted_payload_is_recognised_but_not_shown() {
+    let api = TestApi::start().await;
+    for (id, redact) in [("wfr_1", "body,header[Authorization]"), ("wfr_2", "body"), ("wfr_3", "header")] {
+        let headers = [("Upstash-Workflow-RunId", id), ("Upstash-Redact-Fields", redact)];
+        assert_eq!(api.send("POST", "/v2/trigger/http://app.test/wf", &headers, "secret").await.status, 200);
+    }
+    let payload = async |id| run(&api, id).await["steps"][0]["steps"][0]["out"].as_str().unwrap().to_owned();
+    let digest = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+    assert_eq!(payload("wfr_1").await, format!("REDACTED:{digest}"));
+    assert_eq!(payload("wfr_2").await, format!("REDACTED:{digest}"));
+    assert_eq!(payload("wfr_3").await, "secret");
+    // What the workflow gets is the payload itself.
+    let history = api.send("GET", "/v2/workflows/runs/wfr_1", &[], "").await.json();
+    assert_eq!(history[0]["body"], "c2VjcmV0");
+}
+
+#[tokio::test]
+async fn what_was_done_for_an_earlier_run_does_not_reach_a_newer_one_of_its_id() {
+    let api = TestApi::start().await;
+    api.trigger("wfr_1").await;
+    let created = run(&api, "wfr_1").await["workflowRunCreatedAt"].as_i64().unwrap();
+    let other = (created - 1).to_string();
+    let submit = async |created: &str| {
+        let message = json!([{
+            "destination": "http://app.test/wf",
+            "headers": {
+                "Upstash-Workflow-RunId": "wfr_1",
+                "Upstash-Workflow-Init": "false",
+                "Upstash-Workflow-CreatedAt": created,
+            },
+            "body": json!({ "stepId": 1, "stepName": "a", "stepType": "Run", "out": "1" }).to_string(),
+        }]);
+        api.send("POST", "/v2/batch", &[JSON], message.to_string()).await.status
+    };
+    assert_eq!(submit(&other).await, 400);
+    assert_eq!(submit(&created.to_string()).await, 200);
+    assert_eq!(submit("yesterday").await, 400);
+
+    let path = "/v2/workflows/runs/wfr_1?cancel=false";
+    let end = async |created: &str| {
+        api.send("DELETE", path, &[("Upstash-Workflow-CreatedAt", created)], "1").await.status
+    };
+    assert_eq!(end(&other).await, 404);
+    assert_eq!(run(&api, "wfr_1").await["workflowState"], "RUN_STARTED");
+    assert_eq!(end(&created.to_string()).await, 200);
+    assert_eq!(run(&api, "wfr_1").await["workflowState"], "RUN_SUCCESS");
+}
+
+#[tokio::test]
+async fn a_label_with_a_comma_is_two_labels_over_http_and_refused_in_process() {
+    let api = TestApi::start().await;
+    let refused = api.engine.client().trigger("/wf", &1).label("a,b").await.unwrap_err();
+    assert!(refused.to_string().contains("comma"), "{refused}");
+}

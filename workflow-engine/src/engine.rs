@@ -12,7 +12,7 @@ use bytes::Bytes;
 use workflow::{
     Client, EngineHandle,
     client::{LogPage, LogQuery, Notification, Notified, RunFilter, Trigger, Triggered, Waiter},
-    protocol::{StepType, duration::parse_duration},
+    protocol::{StepType, duration::parse_duration, run_id::run_id_of},
 };
 
 use crate::{
@@ -173,7 +173,7 @@ impl Engine {
         let notify = Notify {
             event: notification.event_id,
             data: notification.data,
-            run_id: notification.run_id,
+            run_id: notification.run_id.as_deref().map(run_id_of),
             deduplication: notification.deduplication_id,
             step: None,
         };
@@ -249,13 +249,20 @@ impl Engine {
         self.inner.writer.submit(wait).await.map(drop)
     }
 
-    /// Ends a run of an endpoint over HTTP: it has returned `output`, or is cancelled.
+    /// Ends a run of an endpoint over HTTP: it has returned `output`, or is cancelled. Ids come again: where the endpoint says
+    /// when its run was created (milliseconds since the Unix epoch), no other run is ended.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown run, and for the cancellation of one that has ended.
-    pub async fn end_run(&self, run_id: &str, cancel: bool, output: Bytes) -> Result<(), EngineError> {
+    pub async fn end_run(
+        &self,
+        run_id: &str,
+        created_at: Option<i64>,
+        cancel: bool,
+        output: Bytes,
+    ) -> Result<(), EngineError> {
         let output = (!output.is_empty()).then(|| String::from_utf8_lossy(&output).into_owned());
-        self.inner.writer.submit(EndRun { run_id: run_id.to_owned(), cancel, output }).await
+        self.inner.writer.submit(EndRun { run_id: run_id.to_owned(), created_at, cancel, output }).await
     }
 
     /// Cancels all active runs that match, and says how many.
@@ -273,6 +280,14 @@ impl Engine {
                 return Ok(all);
             }
         }
+    }
+
+    /// Cancels the oldest active runs that match, at most `limit`, and says how many.
+    ///
+    /// # Errors
+    /// Only if the store fails.
+    pub async fn cancel_some(&self, filter: RunFilter, limit: u32) -> Result<u64, EngineError> {
+        self.inner.writer.submit(Cancel { filter: self.stored_filter(filter), limit }).await
     }
 
     /// Lists runs, newest first.

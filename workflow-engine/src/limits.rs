@@ -30,5 +30,10 @@ pub fn check_labels(labels: &[String]) -> Result<(), EngineError> {
             labels.len()
         )));
     }
+    if let Some(label) = labels.iter().find(|label| label.contains(',')) {
+        return Err(EngineError::Invalid(format!(
+            "the label `{label}` contains a comma, which separates labels"
+        )));
+    }
     labels.iter().try_for_each(|label| check_id("label", label))
 }

@@ -4,7 +4,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use workflow::{
     client::{GroupKind, LogPage, LogQuery, RunLog, RunState, StepError, StepGroup, StepLog, StepState},
-    protocol::{Step, StepType},
+    protocol::{Step, StepType, headers},
 };
 
 use crate::{
@@ -213,25 +213,28 @@ fn next_steps(run: &Run, entries: &[Entry], facts: &Facts) -> Stored<Vec<StepLog
     };
     let last_message = || message_id(entries.last().map_or(0, |entry| entry.position));
     for attempts in &facts.attempts {
+        let errors = serde_json::from_str::<Vec<StepError>>(&attempts.errors)?;
         next.push(StepLog {
             message_id: last_message(),
-            step_name: attempts.step_name.clone(),
+            step_name: attempts.step_name.clone().or_else(|| failed_step(&errors)),
             state: Some(last_state),
             retries: Some(attempts.count.saturating_sub(1)),
             retry_delay: run.config.retry_delay.clone(),
-            errors: serde_json::from_str::<Vec<StepError>>(&attempts.errors)?,
+            errors,
             next_delivery_time: Some(attempts.due).filter(|due| *due != i64::MAX && run.is_active()),
             ..StepLog::default()
         });
     }
     for delivery in &facts.deliveries {
-        let errors = delivery.errors.as_deref().map(serde_json::from_str).transpose()?.unwrap_or_default();
+        let errors: Vec<StepError> =
+            delivery.errors.as_deref().map(serde_json::from_str).transpose()?.unwrap_or_default();
         let is_retry = delivery.attempt > 0;
         if delivery.position == 0 && !is_retry && (!facts.attempts.is_empty() || !facts.waiters.is_empty()) {
             continue;
         }
         next.push(StepLog {
             message_id: if delivery.position == 0 { last_message() } else { message_id(delivery.position) },
+            step_name: failed_step(&errors),
             state: Some(if is_retry { StepState::StepRetry } else { StepState::StepProgress }),
             retries: Some(delivery.attempt),
             retry_delay: run.config.retry_delay.clone(),
@@ -241,4 +244,9 @@ fn next_steps(run: &Run, entries: &[Entry], facts: &Facts) -> Stored<Vec<StepLog
         });
     }
     Ok(next)
+}
+
+/// The step that failed, as an endpoint over HTTP has named it.
+fn failed_step(errors: &[StepError]) -> Option<String> {
+    errors.last()?.headers.get(headers::ERROR_STEP_NAME)?.first().cloned()
 }

@@ -144,6 +144,7 @@ impl Message {
         let exact = step.sleep_until.map_or(i64::MIN, |seconds| (seconds * 1000.0).ceil() as i64);
         Ok(Submission::Step {
             run_id,
+            created_at: self.number(headers::WORKFLOW_CREATED_AT)?,
             step: Box::new(step),
             body: self.body,
             delay,

@@ -298,15 +298,15 @@ async fn a_result_after_the_end_is_refused() {
     let app = TestApp::in_memory();
     let run_id = remote_run(&app).await;
     submit(&app.engine, &run_id, &step(1, "1")).await.unwrap();
-    app.engine.end_run(&run_id, false, Bytes::from_static(b"\"over\"")).await.unwrap();
+    app.engine.end_run(&run_id, None, false, Bytes::from_static(b"\"over\"")).await.unwrap();
     let refusal = submit(&app.engine, &run_id, &step(2, "2")).await.unwrap_err();
     assert!(matches!(refusal, EngineError::Ended(_)), "{refusal}");
     assert_eq!(refusal.status(), 400);
     let refusal = remote::wait(&app.engine, &run_id, "e", 3, "1d").await.unwrap_err();
     assert!(matches!(refusal, EngineError::Ended(_)), "{refusal}");
     // A repeated success is a success; a later cancellation is not.
-    app.engine.end_run(&run_id, false, Bytes::from_static(b"\"changed\"")).await.unwrap();
-    assert_eq!(app.engine.end_run(&run_id, true, Bytes::new()).await.unwrap_err().status(), 404);
+    app.engine.end_run(&run_id, None, false, Bytes::from_static(b"\"changed\"")).await.unwrap();
+    assert_eq!(app.engine.end_run(&run_id, None, true, Bytes::new()).await.unwrap_err().status(), 404);
     let log = app.log(&run_id).await;
     assert_eq!(log.workflow_state, RunState::RunSuccess);
     assert_eq!(log.workflow_run_response.as_deref(), Some("\"over\""));

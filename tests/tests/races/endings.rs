@@ -117,7 +117,7 @@ async fn a_run_that_is_ended_from_outside_takes_nothing_more() {
     let app = TestApp::in_memory();
     let run_id = app.start([hold("work"), run("after")]).await;
     app.probe.reached("work", 1).await;
-    app.engine.end_run(&run_id, false, Bytes::from_static(b"[]")).await.unwrap();
+    app.engine.end_run(&run_id, None, false, Bytes::from_static(b"[]")).await.unwrap();
     app.probe.left("work").await;
     assert_eq!(app.steps(&run_id).await, []);
     assert_eq!(app.outcomes(&run_id).await, []);
@@ -133,8 +133,8 @@ async fn an_unknown_run_takes_nothing() {
     assert!(matches!(refusal, ClientError::Refused { status: 404, .. }), "{refusal}");
     assert!(refusal.to_string().contains("there is no run `wfr_nobody`"), "{refusal}");
     assert!(!app.client.cancel_run("wfr_nobody").await.unwrap());
-    assert_eq!(app.engine.end_run("wfr_nobody", true, Bytes::new()).await.unwrap_err().status(), 404);
-    assert_eq!(app.engine.end_run("wfr_nobody", false, Bytes::new()).await.unwrap_err().status(), 404);
+    assert_eq!(app.engine.end_run("wfr_nobody", None, true, Bytes::new()).await.unwrap_err().status(), 404);
+    assert_eq!(app.engine.end_run("wfr_nobody", None, false, Bytes::new()).await.unwrap_err().status(), 404);
     assert_eq!(app.engine.history("wfr_nobody").await.unwrap_err().status(), 404);
 }
 

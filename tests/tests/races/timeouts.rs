@@ -204,7 +204,7 @@ async fn a_timeout_over_http_is_a_duration_or_a_number_of_seconds() {
         assert!(refusal.to_string().contains("timeout"), "{bad}: {refusal}");
     }
     assert_eq!(app.waiters("bad").await, [] as [String; 0], "a refused wait leaves nothing behind");
-    app.engine.end_run(&run_id, false, Bytes::new()).await.unwrap();
+    app.engine.end_run(&run_id, None, false, Bytes::new()).await.unwrap();
 }
 
 /// 2b C.17: a wait beside a sleep: the group goes on when both are over, and the timeout of the wait is seen.

@@ -37,6 +37,8 @@ impl Command for Cancel {
 pub struct EndRun {
     /// The run's id.
     pub run_id: String,
+    /// When it was created, in milliseconds since the Unix epoch, if the endpoint says so.
+    pub created_at: Option<i64>,
     /// Cancel it; else it has returned.
     pub cancel: bool,
     /// What it returned, as JSON.
@@ -49,6 +51,9 @@ impl Command for EndRun {
     fn apply(self, tx: &mut Transaction<'_>) -> Result<(), EngineError> {
         let unknown = || EngineError::NotFound(format!("there is no run `{}`", self.run_id));
         let run = tx.store.run_by_id(&self.run_id)?.ok_or_else(unknown)?;
+        if self.created_at.is_some_and(|at| at != run.created_at) {
+            return Err(unknown());
+        }
         if !run.is_active() {
             // A repeated success is answered as if it were the first, so that an endpoint may send it again.
             return if self.cancel {

@@ -21,6 +21,8 @@ pub enum Submission {
     Step {
         /// The run's id.
         run_id: String,
+        /// When the run was created, in milliseconds since the Unix epoch, if the endpoint says so.
+        created_at: Option<i64>,
         /// The step.
         step: Box<Step>,
         /// Its body as it was sent.
@@ -61,8 +63,14 @@ impl Command for Submit {
 
     fn apply(self, tx: &mut Transaction<'_>) -> Result<Self::Reply, EngineError> {
         for submission in &self.0 {
-            if let Submission::Step { run_id, .. } = submission {
-                tx.active_run(run_id)?;
+            if let Submission::Step { run_id, created_at, .. } = submission {
+                let run = tx.active_run(run_id)?;
+                // Ids come again; what was done for an earlier run does not belong to this one.
+                if created_at.is_some_and(|at| at != run.created_at) {
+                    return Err(EngineError::Ended(format!(
+                        "that run `{run_id}` has ended; there is a newer one"
+                    )));
+                }
             }
         }
         self.0.into_iter().map(|submission| submit(tx, submission)).collect()
@@ -80,7 +88,7 @@ fn submit(tx: &mut Transaction<'_>, submission: Submission) -> Result<Published,
                 created_at: started.created_at,
             })
         }
-        Submission::Step { run_id, step, body, delay, not_before } => {
+        Submission::Step { run_id, created_at: _, step, body, delay, not_before } => {
             let run = tx.active_run(&run_id)?;
             let identity = match step.target_step {
                 Some(target) => Identity::Plan(target),

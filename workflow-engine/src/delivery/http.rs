@@ -158,8 +158,7 @@ async fn send(dispatcher: &Dispatcher, due: &Due, run: &Run, entries: &[Entry]) 
         }
         return Ok(());
     }
-    let text = answer.text().await.unwrap_or_default();
-    let text = text.chars().take(KEPT_ANSWER).collect::<String>();
+    let text = beginning(answer).await;
     let header = |name: &str| answered.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let retry = if is_non_retryable(status, header) {
         Retry::Never
@@ -175,6 +174,18 @@ async fn send(dispatcher: &Dispatcher, due: &Due, run: &Run, entries: &[Entry]) 
         None => format!("{} answered {status}: {reason}", run.url),
     };
     Err((Box::new(step_error(reason, status, &answered, text)), retry))
+}
+
+/// As much of an answer's body as is kept; what breaks off is taken as far as it came.
+async fn beginning(mut answer: reqwest::Response) -> String {
+    let mut body = Vec::new();
+    while body.len() < KEPT_ANSWER
+        && let Ok(Some(chunk)) = answer.chunk().await
+    {
+        body.extend_from_slice(&chunk);
+    }
+    body.truncate(KEPT_ANSWER);
+    String::from_utf8_lossy(&body).into_owned()
 }
 
 /// Whether an answer forbids another attempt (protocol, section B.7).

@@ -17,7 +17,7 @@ use workflow::{
     engine::{
         self, App, BoxFuture, FailedAttempts, Mode, Reply, Report, ReportError, Reporter, Retry, RunInfo,
     },
-    protocol::{Step, headers},
+    protocol::{Step, headers, run_id::run_id_of},
 };
 
 use super::Dispatcher;
@@ -282,6 +282,7 @@ impl RunReporter {
                 crate::limits::check_id("event id", &event_id)?;
                 let had_failures = self.had_failures(step.step_id);
                 let step = Some(NotifyStep { run, step, had_failures });
+                let run_id = run_id.as_deref().map(run_id_of);
                 let notify = Notify { event: event_id, data, run_id, deduplication: None, step };
                 match writer.submit(notify).await? {
                     NotifyReply::Step(recorded) => Ok(self.recorded(recorded, false)),

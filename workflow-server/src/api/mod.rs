@@ -96,6 +96,17 @@ impl Call {
         };
         self.headers.get(name).map(http::HeaderValue::as_bytes).map(text).transpose()
     }
+
+    /// A header's value as a whole number, if it is there.
+    fn header_number(&self, name: &str) -> Result<Option<i64>, Refusal> {
+        let number = |value: &str| {
+            let refuse = |_| {
+                Refusal::bad_request(format!("the header `{name}` must be a whole number, not `{value}`"))
+            };
+            value.trim().parse().map_err(refuse)
+        };
+        self.header(name)?.map(number).transpose()
+    }
 }
 
 async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {

@@ -4,8 +4,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json as value;
-use workflow::client::{LogQuery, RunFilter, RunState};
-use workflow_engine::Engine;
+use workflow::{client::LogQuery, protocol::headers::WORKFLOW_CREATED_AT};
 
 use super::{Call, json, refusal::Refusal};
 
@@ -45,10 +44,11 @@ pub(super) async fn cancel(mut call: Call) -> Result<Response, Refusal> {
     }
     call.query.only(CANCEL_PARAMETERS)?;
     let filter = call.query.filter("workflowRunIds", false)?;
-    match call.query.number::<u32>("count")? {
-        Some(count) => cancel_newest(&call.engine, filter, count).await,
-        None => Ok(cancelled(call.engine.cancel(filter).await?)),
-    }
+    let count = match call.query.number::<u32>("count")? {
+        Some(count) => call.engine.cancel_some(filter, count).await?,
+        None => call.engine.cancel(filter).await?,
+    };
+    Ok(cancelled(count))
 }
 
 /// Ids and a URL are also taken from the body, as older clients send them.
@@ -59,27 +59,6 @@ struct CancelBody {
     workflow_url: Option<String>,
 }
 
-/// Cancels at most `count` runs: those that a listing shows first.
-async fn cancel_newest(engine: &Engine, filter: RunFilter, count: u32) -> Result<Response, Refusal> {
-    let active = RunFilter { states: vec![RunState::RunStarted], ..filter };
-    let mut ids = Vec::new();
-    let mut cursor = None;
-    let count = usize::try_from(count).unwrap_or(usize::MAX);
-    while ids.len() < count {
-        let page = engine.logs(LogQuery { filter: active.clone(), cursor, count: None }).await?;
-        ids.extend(page.runs.into_iter().map(|run| run.workflow_run_id));
-        cursor = page.cursor.filter(|cursor| !cursor.is_empty());
-        if cursor.is_none() {
-            break;
-        }
-    }
-    ids.truncate(count);
-    if ids.is_empty() {
-        return Ok(cancelled(0));
-    }
-    Ok(cancelled(engine.cancel(RunFilter { run_ids: ids, ..RunFilter::default() }).await?))
-}
-
 fn cancelled(count: u64) -> Response {
     json(StatusCode::OK, &value!({ "cancelled": count }))
 }
@@ -88,7 +67,8 @@ fn cancelled(count: u64) -> Response {
 pub(super) async fn end(call: Call, run_id: String) -> Result<Response, Refusal> {
     call.query.only(&["cancel"])?;
     let cancel = call.query.flag("cancel")?.unwrap_or(true);
-    call.engine.end_run(&run_id, cancel, call.body).await?;
+    let created_at = call.header_number(WORKFLOW_CREATED_AT)?;
+    call.engine.end_run(&run_id, created_at, cancel, call.body).await?;
     Ok(json(StatusCode::OK, &value!({ "workflowRunId": run_id })))
 }
 

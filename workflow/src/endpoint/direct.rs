@@ -49,7 +49,9 @@ async fn trigger(client: &Client, request: &Request) -> Result<Triggered, Client
 /// The answer where the engine starts no run. What the caller can do something about keeps its status.
 fn refused(workflow: &str, error: &ClientError) -> Response<Bytes> {
     let status = match error {
-        ClientError::Refused { status: status @ (412 | 413 | 429), .. } => StatusCode::from_u16(*status).ok(),
+        ClientError::Refused { status: status @ (400 | 412 | 413 | 429), .. } => {
+            StatusCode::from_u16(*status).ok()
+        }
         ClientError::Unreachable { .. } => Some(StatusCode::SERVICE_UNAVAILABLE),
         _ => None,
     };
