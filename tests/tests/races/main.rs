@@ -7,6 +7,7 @@ mod duplicates;
 mod endings;
 mod fan_out;
 mod matching;
+mod model;
 mod registration;
 mod restarts;
 mod retries;
