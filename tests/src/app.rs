@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tempfile::TempDir;
 use workflow::{
     Client, ClientError,
-    client::{GroupKind, LogQuery, Notified, RunFilter, RunLog, RunState, StepError, StepLog},
+    client::{GroupKind, Notified, RunLog, StepError, StepLog},
 };
 use workflow_engine::{Engine, ManualClock};
 
@@ -120,24 +120,20 @@ impl TestApp {
 
     /// The newest run of this id.
     pub async fn log(&self, run: &str) -> RunLog {
-        let filter = RunFilter { run_ids: vec![run.to_owned()], ..RunFilter::default() };
-        let page = self.client.logs(LogQuery { filter, cursor: None, count: Some(1) }).await.unwrap();
-        page.runs.into_iter().next().unwrap_or_else(|| panic!("there is no run `{run}`"))
+        self.client.run(run).await.unwrap().unwrap_or_else(|| panic!("there is no run `{run}`"))
     }
 
     /// Waits until a run has ended.
     pub async fn ended(&self, run: &str) -> RunLog {
         eventually(format!("the run `{run}` ends"), async || {
-            Some(self.log(run).await).filter(|log| log.workflow_state != RunState::RunStarted)
+            Some(self.log(run).await).filter(RunLog::is_ended)
         })
         .await
     }
 
     /// Waits until a run has succeeded, and gives what it returned.
-    pub async fn output<T: DeserializeOwned>(&self, run: &str) -> T {
-        let log = self.ended(run).await;
-        assert_eq!(log.workflow_state, RunState::RunSuccess, "{log:#?}");
-        serde_json::from_str(log.workflow_run_response.as_deref().unwrap_or("null")).unwrap()
+    pub async fn output<T: DeserializeOwned + 'static>(&self, run: &str) -> T {
+        self.ended(run).await.response().unwrap().expect("a run that has ended has a response")
     }
 
     /// Waits until a script has succeeded, and gives what came of its steps.

@@ -11,7 +11,7 @@ use axum::{Router, extract::State, routing::post};
 use serde::{Deserialize, Serialize};
 use workflow::{
     Client, EngineHandle, WaitResult, WorkflowContext,
-    client::{LogQuery, RunFilter, RunLog, RunState},
+    client::{RunLog, RunState},
     engine::HttpEngine,
     workflow,
 };
@@ -138,16 +138,8 @@ fn routes(bodies: &Bodies) -> Router {
         .with_state(bodies.clone())
 }
 
-async fn find(client: &Client, id: &str) -> Option<RunLog> {
-    let filter = RunFilter { run_ids: vec![id.to_owned()], ..RunFilter::default() };
-    client.logs(LogQuery { filter, ..LogQuery::default() }).await.unwrap().runs.into_iter().next()
-}
-
 async fn ended(client: &Client, id: &str) -> RunLog {
-    eventually(format!("{id} ends"), async || {
-        find(client, id).await.filter(|run| run.workflow_state != RunState::RunStarted)
-    })
-    .await
+    eventually(format!("{id} ends"), async || client.run(id).await.unwrap().filter(RunLog::is_ended)).await
 }
 
 async fn waits(client: &Client, event: &str) {
@@ -174,10 +166,10 @@ async fn take_tour(client: &Client, base: &str, bodies: &Bodies) -> (Summary, BT
     assert_eq!(notified.len(), 1);
     assert_eq!(notified[0].workflow_run_id, tour);
     let run = ended(client, &tour).await;
-    assert_eq!(run.workflow_state, RunState::RunSuccess, "{run:?}");
+    let summary = run.response().unwrap().expect("it has ended");
     assert_eq!(run.labels, ["blue"]);
     let told = ended(client, &partner).await;
-    assert_eq!(told.workflow_run_response.as_deref(), Some("7"));
+    assert_eq!(told.response().unwrap(), Some(7_u64));
 
     let hopeless = client.trigger(format!("{base}/hopeless"), &()).await.unwrap().workflow_run_id;
     let failed = ended(client, &hopeless).await;
@@ -188,7 +180,6 @@ async fn take_tour(client: &Client, base: &str, bodies: &Bodies) -> (Summary, BT
     assert_eq!(errors.len(), 1, "it was tried again: {failed:?}");
     assert!(errors[0].error.contains("hopeless"), "{errors:?}");
 
-    let summary = serde_json::from_str(&run.workflow_run_response.unwrap()).unwrap();
     (summary, bodies.0.lock().unwrap().clone())
 }
 

@@ -18,7 +18,7 @@ use tokio::{
 };
 use workflow::{
     Client,
-    client::{GroupKind, LogQuery, RunFilter, RunLog, RunState, http_client_builder},
+    client::{GroupKind, RunLog, RunState, http_client_builder},
 };
 use workflow_tests::eventually;
 
@@ -93,22 +93,18 @@ impl Dev {
     }
 
     async fn log(&self, run: &str) -> RunLog {
-        let filter = RunFilter { run_ids: vec![run.to_owned()], ..RunFilter::default() };
-        let page = self.client.logs(LogQuery { filter, cursor: None, count: None }).await.unwrap();
-        page.runs.into_iter().next().unwrap()
+        self.client.run(run).await.unwrap().expect("there is such a run")
     }
 
     async fn ended(&self, run: &str) -> RunLog {
         eventually(format!("the run `{run}` ends"), async || {
-            Some(self.log(run).await).filter(|log| log.workflow_state != RunState::RunStarted)
+            Some(self.log(run).await).filter(RunLog::is_ended)
         })
         .await
     }
 
     async fn output(&self, run: &str) -> Value {
-        let log = self.ended(run).await;
-        assert_eq!(log.workflow_state, RunState::RunSuccess, "{log:#?}");
-        log.workflow_run_response.map_or(Value::Null, |output| serde_json::from_str(&output).unwrap())
+        self.ended(run).await.response().unwrap().expect("a run that has ended has a response")
     }
 
     async fn waiting(&self, event: &str) {

@@ -5,15 +5,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde::de::DeserializeOwned;
 use tokio::{
     net::{TcpListener, TcpStream},
     process::{Child, Command},
     time::sleep,
 };
-use workflow::{
-    Client,
-    client::{LogQuery, RunFilter, RunLog, RunState},
-};
+use workflow::Client;
 
 use crate::{
     Error, TOKEN, client,
@@ -47,10 +45,10 @@ async fn notify_within_a_workflow(url: &str, client: &Client, order: &Order) -> 
 
     let processing = client.trigger(format!("{url}/api/process-order"), order).await?.workflow_run_id;
     say(&format!("Run {processing} processes the order and then notifies `{event}`:"));
-    ended(client, &processing).await?;
-    let confirmed = ended(client, &waiting).await?;
-    say(&format!("The waiting run has returned {}", response(&confirmed)));
-    check(response(&confirmed).contains("is on its way"), "the waiting run was notified")
+    response::<Processed>(client, &processing).await?;
+    let confirmed: String = response(client, &waiting).await?;
+    say(&format!("The waiting run has returned: {confirmed}"));
+    check(confirmed.contains("is on its way"), "the waiting run was notified")
 }
 
 async fn notify_from_outside(url: &str, client: &Client, order: &Order) -> Result<(), Error> {
@@ -65,8 +63,8 @@ async fn notify_from_outside(url: &str, client: &Client, order: &Order) -> Resul
     let told = client.notify(&event, &processed).await?;
     let runs: Vec<_> = told.iter().map(|told| told.workflow_run_id.as_str()).collect();
     say(&format!("The client notifies `{event}`. The answer lists who was told: {runs:?}"));
-    let confirmed = ended(client, &waiting).await?;
-    say(&format!("The run has returned {}", response(&confirmed)));
+    let confirmed: String = response(client, &waiting).await?;
+    say(&format!("The run has returned: {confirmed}"));
     check(runs == [waiting.as_str()], "the answer lists the waiter")
 }
 
@@ -79,9 +77,9 @@ async fn notify_before_the_wait(url: &str, client: &Client, order: &Order) -> Re
     let stored = told.iter().all(|told| told.waiter.is_none());
     say(&format!("Run {run} has just been triggered, and is notified of `{event}` at once, by its id."));
     say("The answer names no waiter: the run is not there yet, and the notification is kept for it.");
-    let sold = ended(client, &run).await?;
-    say(&format!("It got there, and has returned {}", response(&sold)));
-    check(stored && response(&sold).contains("495 cents"), "the run got the stored notification")
+    let sold: String = response(client, &run).await?;
+    say(&format!("It got there, and has returned: {sold}"));
+    check(stored && sold.contains("495 cents"), "the run got the stored notification")
 }
 
 async fn kill_in_the_middle(data: &Path, order: &Order) -> Result<(), Error> {
@@ -102,8 +100,8 @@ async fn kill_in_the_middle(data: &Path, order: &Order) -> Result<(), Error> {
     say("Killed (SIGKILL) while it was packing. It starts again, and the run goes on by itself:");
 
     let mut process = start(&data, port).await?;
-    let shipped = ended(&client, &run).await?;
-    say(&format!("Run {run} has returned {}", response(&shipped)));
+    let shipped: String = response(&client, &run).await?;
+    say(&format!("Run {run} has returned: {shipped}"));
     let ledger = ledger(&data, order)?;
     let charged = ledger.matches("the card is charged").count();
     let packed = ledger.matches("is being packed").count();
@@ -151,23 +149,16 @@ async fn waits(client: &Client, event: &str, run_id: &str) -> Result<(), Error> 
     Ok(())
 }
 
-/// Returns the run once it has ended.
-async fn ended(client: &Client, run_id: &str) -> Result<RunLog, Error> {
-    let filter = RunFilter { run_ids: vec![run_id.to_owned()], ..RunFilter::default() };
+/// What the run has returned, once it has ended.
+async fn response<T: DeserializeOwned + 'static>(client: &Client, run_id: &str) -> Result<T, Error> {
     loop {
-        let page = client.logs(LogQuery { filter: filter.clone(), ..LogQuery::default() }).await?;
-        match page.runs.into_iter().next() {
-            Some(run) if run.workflow_state == RunState::RunSuccess => return Ok(run),
-            Some(run) if run.workflow_state != RunState::RunStarted => {
-                return Err(format!("run {run_id} has not succeeded: {run:#?}").into());
-            }
-            _ => sleep(GLANCE).await,
+        if let Some(run) = client.run(run_id).await?
+            && let Some(response) = run.response()?
+        {
+            return Ok(response);
         }
+        sleep(GLANCE).await;
     }
-}
-
-fn response(run: &RunLog) -> &str {
-    run.workflow_run_response.as_deref().unwrap_or("nothing")
 }
 
 fn title(text: &str) {

@@ -18,11 +18,7 @@ use std::{
 
 use axum::{Router, extract::State, routing::post};
 use serde::{Deserialize, Serialize};
-use workflow::{
-    Client, ClientError, WaitResult, WorkflowContext,
-    client::{LogQuery, RunFilter, RunState},
-    workflow,
-};
+use workflow::{Client, ClientError, WaitResult, WorkflowContext, client::RunState, workflow};
 use workflow_axum::{attach, serve};
 use workflow_engine::Engine;
 
@@ -191,7 +187,5 @@ async fn settle(client: Client, count: u64) -> Outcome {
 }
 
 async fn state(client: &Client, id: &str) -> Outcome<Option<(RunState, Option<String>)>> {
-    let filter = RunFilter { run_ids: vec![format!("wfr_{id}")], ..RunFilter::default() };
-    let page = client.logs(LogQuery { filter, ..LogQuery::default() }).await?;
-    Ok(page.runs.into_iter().next().map(|run| (run.workflow_state, run.workflow_run_response)))
+    Ok(client.run(id).await?.map(|run| (run.workflow_state, run.workflow_run_response)))
 }

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::Value;
 use workflow::{
     Client, EngineHandle,
-    client::{LogQuery, RunFilter, RunLog, RunState, StepState},
+    client::{RunLog, RunState, StepState},
     engine::HttpEngine,
 };
 use workflow_engine::Engine;
@@ -53,22 +53,18 @@ impl Remote {
     }
 
     async fn log(&self, run: &str) -> RunLog {
-        let filter = RunFilter { run_ids: vec![run.to_owned()], ..RunFilter::default() };
-        let page = self.client.logs(LogQuery { filter, cursor: None, count: Some(1) }).await.unwrap();
-        page.runs.into_iter().next().unwrap_or_else(|| panic!("there is no run `{run}`"))
+        self.client.run(run).await.unwrap().unwrap_or_else(|| panic!("there is no run `{run}`"))
     }
 
     async fn ended(&self, run: &str) -> RunLog {
         eventually(format!("the run `{run}` ends"), async || {
-            Some(self.log(run).await).filter(|log| log.workflow_state != RunState::RunStarted)
+            Some(self.log(run).await).filter(RunLog::is_ended)
         })
         .await
     }
 
     async fn output(&self, run: &str) -> Value {
-        let log = self.ended(run).await;
-        assert_eq!(log.workflow_state, RunState::RunSuccess, "{log:#?}");
-        log.workflow_run_response.map_or(Value::Null, |output| serde_json::from_str(&output).unwrap())
+        self.ended(run).await.response().unwrap().expect("a run that has ended has a response")
     }
 
     async fn waiting(&self, event: &str) {

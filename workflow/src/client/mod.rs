@@ -22,6 +22,7 @@
 mod connection;
 mod http;
 pub(crate) mod message;
+mod outcome;
 pub(crate) mod request;
 mod requests;
 pub(crate) mod settings;
@@ -159,6 +160,27 @@ impl Client {
         self.transport.cancel(RunFilter::default()).await
     }
 
+    /// The newest run of this id, if there is one.
+    ///
+    /// ```no_run
+    /// # async fn example(client: workflow::Client) -> Result<(), workflow::ClientError> {
+    /// if let Some(run) = client.run("order-7").await? {
+    ///     match run.response::<u64>()? {
+    ///         Some(cents) => println!("the workflow has returned {cents}"),
+    ///         None => println!("it goes on"),
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] or [`ClientError::Unreachable`] as the engine answers.
+    pub async fn run(&self, run_id: impl Into<String>) -> Result<Option<RunLog>, ClientError> {
+        let filter = RunFilter { run_ids: vec![run_id.into()], ..RunFilter::default() };
+        let page = self.logs(LogQuery { filter, cursor: None, count: Some(1) }).await?;
+        Ok(page.runs.into_iter().next())
+    }
+
     /// A page of runs with their steps, newest first.
     ///
     /// # Errors
@@ -207,6 +229,14 @@ pub enum ClientError {
         url: String,
         /// What went wrong.
         message: String,
+    },
+    /// The run has ended without success, so that there is nothing that it has returned.
+    #[error("the run `{run_id}` {reason}")]
+    Unsuccessful {
+        /// The run's id.
+        run_id: String,
+        /// What became of it.
+        reason: String,
     },
     /// A value could not be turned into JSON, or an answer not read.
     #[error("{0}")]

@@ -202,7 +202,7 @@ pub struct RunLog {
     /// When it ended, in milliseconds since the Unix epoch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_run_completed_at: Option<i64>,
-    /// What it returned, as JSON.
+    /// What it returned, as JSON; absent for `()`. [`RunLog::response`] decodes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_run_response: Option<String>,
     /// Its entry in the dead letter queue, if it failed.

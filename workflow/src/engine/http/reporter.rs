@@ -256,7 +256,7 @@ fn unusable(error: &ClientError) -> ReportError {
 fn failed(error: &ClientError, permanent: impl Fn(u16) -> bool) -> ReportError {
     let permanent = match error {
         ClientError::Refused { status, .. } => permanent(*status),
-        ClientError::Encoding(_) | ClientError::Configuration(_) => true,
+        ClientError::Encoding(_) | ClientError::Configuration(_) | ClientError::Unsuccessful { .. } => true,
         ClientError::Unreachable { .. } => false,
     };
     ReportError { message: error.to_string(), permanent }
