@@ -240,10 +240,3 @@ async fn what_was_done_for_an_earlier_run_does_not_reach_a_newer_one_of_its_id()
     assert_eq!(end(&created.to_string()).await, 200);
     assert_eq!(run(&api, "wfr_1").await["workflowState"], "RUN_SUCCESS");
 }
-
-#[tokio::test]
-async fn a_label_with_a_comma_is_two_labels_over_http_and_refused_in_process() {
-    let api = TestApi::start().await;
-    let refused = api.engine.client().trigger("/wf", &1).label("a,b").await.unwrap_err();
-    assert!(refused.to_string().contains("comma"), "{refused}");
-}
