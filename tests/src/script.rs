@@ -178,7 +178,7 @@ async fn perform(
             Ok(Outcome::Told(notify.notify_response.iter().map(told).collect()))
         }
         Op::NotifyRun(run, event, data) => {
-            let notify = ctx.notify_run(name, run, event, data).await?;
+            let notify = ctx.notify(name, event, data).run_id(run).await?;
             Ok(Outcome::Told(notify.notify_response.iter().map(told).collect()))
         }
         Op::Together(_) => Err(workflow::Error::non_retryable("groups are not nested")),

@@ -1,6 +1,8 @@
 //! The same workflow on two engines: embedded, where it continues in the same future from step to step, and over HTTP on a
 //! development server, where every step is a signed delivery of its own. It must give the same result and do the same work.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -75,7 +77,7 @@ async fn tour(ctx: WorkflowContext<String>, State(bodies): State<Bodies>) -> wor
     let mut many = futures_util::future::try_join_all(many).await?;
     many.iter_mut().for_each(|value| *value %= 100);
     let told = ctx.notify("broadcast", "tour-partner", &7).await?;
-    ctx.notify_run("to-self", ctx.workflow_run_id(), "tour-self", &42_u64).await?;
+    ctx.notify("to-self", "tour-self", &42_u64).run_id(ctx.workflow_run_id()).await?;
     let WaitResult::Received(lookback) = ctx.wait_for_event::<u64>("self", "tour-self", LONG).await? else {
         return Err(workflow::Error::non_retryable("the notification to itself was lost"));
     };
@@ -99,7 +101,7 @@ async fn tour(ctx: WorkflowContext<String>, State(bodies): State<Bodies>) -> wor
         greeting,
         parallel: (number, event, matches!(timed_out, WaitResult::TimedOut)),
         many,
-        told: told.notify_response.len(),
+        told: told.runs().count(),
         lookback: Some(lookback),
         missed: matches!(missed, WaitResult::TimedOut),
         third_time,

@@ -125,7 +125,7 @@ async fn process_order(ctx: WorkflowContext<Order>, State(shop): State<Shop>) ->
         ctx.notify("notify-processing-complete", format!("order-{}", order.order_id), &processed).await?;
 
     ctx.run("log-notification", async || {
-        println!("notified {} waiting runs", told.notify_response.len());
+        println!("notified {} waiting runs", told.runs().count());
         Ok(())
     })
     .await

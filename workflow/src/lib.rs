@@ -52,7 +52,7 @@ pub use workflow_macros::workflow;
 
 pub use self::{
     client::{Client, ClientError},
-    context::{Notify, StepBuilder, StepFailure, WaitResult, WorkflowContext},
+    context::{Notify, NotifyStep, StepBuilder, StepFailure, WaitResult, WorkflowContext},
     engine::EngineHandle,
     error::{Error, Result},
     workflow::Workflow,

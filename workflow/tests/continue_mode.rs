@@ -381,14 +381,9 @@ async fn notify_gives_back_who_was_told() {
     #[workflow]
     async fn teller(ctx: WorkflowContext<()>) -> workflow::Result<Vec<String>> {
         let all = ctx.notify("tell all", "order-1", &Paid { cents: 3 }).await?;
-        let one = ctx.notify_run("tell one", "wfr_2", "order-1", &()).await?;
+        let one = ctx.notify("tell one", "order-1", &()).run_id("2").await?;
         assert_eq!(one.event_id, "order-1");
-        Ok(all
-            .notify_response
-            .into_iter()
-            .chain(one.notify_response)
-            .map(|told| told.workflow_run_id)
-            .collect())
+        Ok(all.runs().chain(one.runs()).map(str::to_owned).collect())
     }
 
     let engine = Recorder::new(Mode::Continue);
@@ -396,6 +391,40 @@ async fn notify_gives_back_who_was_told() {
     assert_eq!(engine.output(), Some(json!(["wfr_waiter", "wfr_2"])));
     let kinds: Vec<_> = engine.history().iter().map(|step| step.step_type).collect();
     assert_eq!(kinds, [StepType::Notify, StepType::Notify]);
+}
+
+#[tokio::test]
+async fn notifications_go_out_together_as_any_steps() {
+    #[workflow]
+    async fn teller(ctx: WorkflowContext<()>) -> workflow::Result<Vec<String>> {
+        let tell = |n: u32| ctx.notify(format!("tell {n}"), "go", &n);
+        let partners = futures_util::future::try_join_all([tell(1), tell(2).run_id("wfr_2")]);
+        let (partners, third, ()) =
+            tokio::try_join!(partners, tell(3).run_id("wfr_3"), ctx.sleep("pause", MINUTE))?;
+        Ok(partners.iter().chain([&third]).flat_map(|told| told.runs()).map(str::to_owned).collect())
+    }
+
+    let engine = Recorder::new(Mode::Continue);
+    engine.deliver::<teller>("").await;
+    assert!(engine.history().iter().all(|step| step.concurrent == 4), "they are one group");
+    engine.pass(60_000);
+    engine.deliver::<teller>("").await;
+    assert_eq!(engine.output(), Some(json!(["wfr_waiter", "wfr_2", "wfr_3"])));
+}
+
+#[tokio::test]
+async fn a_notification_knows_where_it_was_written() {
+    #[workflow]
+    async fn twice(ctx: WorkflowContext<()>) -> workflow::Result<()> {
+        let first = ctx.notify("tell", "go", &1).run_id("wfr_1");
+        let second = ctx.notify("tell", "go", &2);
+        tokio::try_join!(first, second).map(drop)
+    }
+
+    let engine = Recorder::new(Mode::Continue);
+    engine.deliver::<twice>("").await;
+    let message = engine.failure().unwrap().message;
+    assert_eq!(message.matches("continue_mode.rs:").count(), 2, "{message}");
 }
 
 #[tokio::test]

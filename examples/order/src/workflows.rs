@@ -65,8 +65,8 @@ pub async fn process_order(
     let told =
         ctx.notify("notify-processing-complete", format!("order-{}", order.order_id), &processed).await?;
     ctx.run("log-notification", async || {
-        let waiters: Vec<_> = told.notify_response.iter().map(|told| told.workflow_run_id.as_str()).collect();
-        shop.note(order, &format!("told {waiters:?}")).await
+        let runs: Vec<_> = told.runs().collect();
+        shop.note(order, &format!("told {runs:?}")).await
     })
     .await?;
     Ok(processed)

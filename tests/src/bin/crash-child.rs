@@ -60,7 +60,7 @@ async fn leader(
         return Err(workflow::Error::non_retryable("the external notification was lost"));
     };
     ctx.sleep("pause", Duration::from_millis(5)).await?;
-    ctx.notify_run("tell", format!("wfr_partner-{number}"), format!("leader-{number}"), &go).await?;
+    ctx.notify("tell", format!("leader-{number}"), &go).run_id(format!("partner-{number}")).await?;
     seen.push(ctx.run("last", async || Ok(executions.executed(run, "4", &seen))).await?);
     Ok(seen)
 }

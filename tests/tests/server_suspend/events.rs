@@ -88,9 +88,10 @@ struct Tell {
 #[workflow]
 async fn tell(ctx: WorkflowContext<Tell>) -> workflow::Result<Value> {
     let Tell { event, run } = ctx.request_payload();
+    let notify = ctx.notify("tell", event.as_str(), &"told");
     let told = match run {
-        Some(run) => ctx.notify_run("tell", run.as_str(), event.as_str(), &"told").await?,
-        None => ctx.notify("tell", event.as_str(), &"told").await?,
+        Some(run) => notify.run_id(run).await?,
+        None => notify.await?,
     };
     let answers: Vec<_> = told
         .notify_response

@@ -3,12 +3,13 @@
 //! A step is a future. When it is polled first it puts a *claim* on the [`exchange`](exchange::Exchange); the driver takes
 //! all claims of one poll as a group, and puts each step's *turn* back: run your body now, or here is your result.
 
-mod events;
 pub(crate) mod exchange;
+mod notify;
 mod results;
 mod run;
 mod sleep;
 pub(crate) mod slot;
+mod wait;
 
 use std::{
     fmt,
@@ -20,6 +21,7 @@ use http::HeaderMap;
 
 use self::exchange::Exchange;
 pub use self::{
+    notify::NotifyStep,
     results::{Notify, StepFailure, WaitResult},
     run::StepBuilder,
 };

@@ -38,6 +38,17 @@ pub struct Notify {
     pub notify_response: Vec<Notified>,
 }
 
+impl Notify {
+    /// The ids of the runs that were told, or for which the notification is stored; not of those that could not be told.
+    pub fn runs(&self) -> impl Iterator<Item = &str> {
+        let told = self.notify_response.iter().filter(|notified| notified.error.is_empty());
+        told.filter_map(|notified| match notified.workflow_run_id.as_str() {
+            "" => notified.waiter.as_ref()?.run_id(),
+            run_id => Some(run_id),
+        })
+    }
+}
+
 /// The recorded failure of a step that was run with [`try_run`](crate::WorkflowContext::try_run): all its attempts failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]

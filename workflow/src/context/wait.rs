@@ -1,18 +1,15 @@
-//! Steps that wait for events and notify of them.
+//! Steps that wait for events.
 
 use std::{panic::Location, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use bytes::Bytes;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
-use super::{Notify, WaitResult, WorkflowContext, exchange::Exchange};
+use super::{WaitResult, WorkflowContext};
 use crate::{
     Error,
-    client::Notified,
-    json,
     protocol::{Step, duration::MAX_DURATION},
-    replay::{Claim, Fault, Work},
+    replay::{Claim, Work},
     workflow::decode_payload,
 };
 
@@ -55,77 +52,6 @@ impl<P> WorkflowContext<P> {
             received(&step)
         }
     }
-
-    /// Notifies everybody who waits for the event right now. Who they were is in the answer.
-    ///
-    /// # Errors
-    ///
-    /// If `data` cannot be turned into JSON, or if the step is not awaited by the workflow function itself.
-    #[track_caller]
-    #[must_use = "a step does nothing until it is awaited"]
-    pub fn notify<D: Serialize + ?Sized>(
-        &self,
-        name: impl Into<String>,
-        event_id: impl Into<String>,
-        data: &D,
-    ) -> impl Future<Output = crate::Result<Notify>> {
-        notifying(
-            &self.invocation.exchange,
-            name.into(),
-            event_id.into(),
-            encode(data),
-            None,
-            Location::caller(),
-        )
-    }
-
-    /// Notifies one run of the event: its oldest wait for it or, if there is none yet, its next one (lookback).
-    ///
-    /// # Errors
-    ///
-    /// As [`notify`](Self::notify).
-    #[track_caller]
-    #[must_use = "a step does nothing until it is awaited"]
-    pub fn notify_run<D: Serialize + ?Sized>(
-        &self,
-        name: impl Into<String>,
-        run_id: impl Into<String>,
-        event_id: impl Into<String>,
-        data: &D,
-    ) -> impl Future<Output = crate::Result<Notify>> {
-        notifying(
-            &self.invocation.exchange,
-            name.into(),
-            event_id.into(),
-            encode(data),
-            Some(run_id.into()),
-            Location::caller(),
-        )
-    }
-}
-
-async fn notifying(
-    exchange: &Exchange,
-    name: String,
-    event_id: String,
-    data: crate::Result<Bytes>,
-    run_id: Option<String>,
-    location: &'static Location<'static>,
-) -> crate::Result<Notify> {
-    let work = Work::Notify { event_id, data: data?, run_id };
-    let step = exchange.perform(Claim { name, work, location }).await?;
-    match notified(&step) {
-        Ok(notify) => Ok(notify),
-        Err(reason) => exchange.fail(Fault::unfit::<Notify>(&step, location, reason)).await,
-    }
-}
-
-/// The data of a notification: JSON, or nothing for null.
-fn encode<D: Serialize + ?Sized>(data: &D) -> crate::Result<Bytes> {
-    let json = serde_json::to_vec(data).map_err(|error| {
-        Error::non_retryable(format!("the event's data cannot be turned into JSON: {error}"))
-    })?;
-    Ok(if json == b"null" { Bytes::new() } else { json.into() })
 }
 
 fn received<T: DeserializeOwned + 'static>(step: &Step) -> crate::Result<WaitResult<T>> {
@@ -146,32 +72,10 @@ fn received<T: DeserializeOwned + 'static>(step: &Step) -> crate::Result<WaitRes
     decode_payload(&data.into()).map(WaitResult::Received).map_err(|error| about(&error))
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct NotifyOut {
-    event_id: String,
-    notify_response: OneOrMany,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum OneOrMany {
-    Many(Vec<Notified>),
-    One(Box<Notified>),
-}
-
-fn notified(step: &Step) -> Result<Notify, String> {
-    let out: NotifyOut = json::decode(step.out.as_deref().unwrap_or_default().as_bytes())
-        .map_err(|misfit| misfit.to_string())?;
-    let notify_response = match out.notify_response {
-        OneOrMany::Many(all) => all,
-        OneOrMany::One(one) => vec![*one],
-    };
-    Ok(Notify { event_id: out.event_id, notify_response })
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::protocol::StepType;
 
@@ -206,21 +110,5 @@ mod tests {
         for part in ["`paid`", "step 3 `wait`", "`[1]`", "expected u8"] {
             assert!(error.to_string().contains(part), "{part} in {error}");
         }
-    }
-
-    #[test]
-    fn the_answer_of_a_notification_is_one_or_many() {
-        let mut step = Step::new(1, "tell", StepType::Notify);
-        step.out = Some(
-            r#"{"eventId":"e","eventData":1,"notifyResponse":[{"workflowRunId":"wfr_1"},{}]}"#.to_owned(),
-        );
-        let many = notified(&step).unwrap();
-        assert_eq!((many.event_id.as_str(), many.notify_response.len()), ("e", 2));
-        step.out =
-            Some(r#"{"eventId":"e","notifyResponse":{"workflowRunId":"wfr_1","messageId":"m"}}"#.to_owned());
-        let one = notified(&step).unwrap();
-        assert_eq!(one.notify_response[0].workflow_run_id, "wfr_1");
-        step.out = None;
-        assert!(notified(&step).is_err());
     }
 }

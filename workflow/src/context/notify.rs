@@ -1,0 +1,179 @@
+//! Steps that notify of events.
+
+use std::{
+    panic::Location,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::{Notify, WorkflowContext, exchange::Exchange};
+use crate::{
+    Error,
+    client::Notified,
+    engine::BoxFuture,
+    json,
+    protocol::{Step, run_id::run_id_of},
+    replay::{Claim, Fault, Work},
+};
+
+impl<P> WorkflowContext<P> {
+    /// Notifies everybody who waits for the event right now, or one run (see [`run_id`](NotifyStep::run_id)). Who was told is
+    /// in the answer.
+    ///
+    /// ```
+    /// # async fn f(ctx: workflow::WorkflowContext<u32>) -> workflow::Result<()> {
+    /// let told = ctx.notify("tell everybody", "order-17", "shipped").await?;
+    /// println!("{} runs waited for it", told.runs().count());
+    ///
+    /// ctx.notify("tell the partner", "order-17", "shipped").run_id("wfr_partner").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When awaited: if `data` cannot be turned into JSON, or if the step is not awaited by the workflow function itself.
+    #[track_caller]
+    pub fn notify<D: Serialize + ?Sized>(
+        &self,
+        name: impl Into<String>,
+        event_id: impl Into<String>,
+        data: &D,
+    ) -> NotifyStep<'_> {
+        let request = Request {
+            name: name.into(),
+            event_id: event_id.into(),
+            data: encode(data),
+            run_id: None,
+            location: Location::caller(),
+        };
+        NotifyStep { exchange: &self.invocation.exchange, request: Some(request), sending: None }
+    }
+}
+
+/// A notification about to be sent, as a step. Made by [`WorkflowContext::notify`].
+#[must_use = "a step does nothing until it is awaited"]
+pub struct NotifyStep<'a> {
+    exchange: &'a Exchange,
+    /// Until the first poll.
+    request: Option<Request>,
+    sending: Option<BoxFuture<'a, crate::Result<Notify>>>,
+}
+
+struct Request {
+    name: String,
+    event_id: String,
+    data: crate::Result<Bytes>,
+    run_id: Option<String>,
+    location: &'static Location<'static>,
+}
+
+impl NotifyStep<'_> {
+    /// Notifies this run only: its oldest wait for the event or, if there is none yet, its next one (lookback).
+    pub fn run_id(mut self, run_id: impl Into<String>) -> Self {
+        if let Some(request) = &mut self.request {
+            request.run_id = Some(run_id_of(&run_id.into()));
+        }
+        self
+    }
+}
+
+impl Future for NotifyStep<'_> {
+    type Output = crate::Result<Notify>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { exchange, request, sending } = self.get_mut();
+        if let Some(request) = request.take() {
+            *sending = Some(Box::pin(send(exchange, request)));
+        }
+        match sending {
+            Some(sending) => sending.as_mut().poll(cx),
+            None => Poll::Pending,
+        }
+    }
+}
+
+async fn send(exchange: &Exchange, request: Request) -> crate::Result<Notify> {
+    let Request { name, event_id, data, run_id, location } = request;
+    let work = Work::Notify { event_id, data: data?, run_id };
+    let step = exchange.perform(Claim { name, work, location }).await?;
+    match notified(&step) {
+        Ok(notify) => Ok(notify),
+        Err(reason) => exchange.fail(Fault::unfit::<Notify>(&step, location, reason)).await,
+    }
+}
+
+/// The data of a notification: JSON, or nothing for null.
+fn encode<D: Serialize + ?Sized>(data: &D) -> crate::Result<Bytes> {
+    let json = serde_json::to_vec(data).map_err(|error| {
+        Error::non_retryable(format!("the event's data cannot be turned into JSON: {error}"))
+    })?;
+    Ok(if json == b"null" { Bytes::new() } else { json.into() })
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NotifyOut {
+    event_id: String,
+    notify_response: OneOrMany,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    Many(Vec<Notified>),
+    One(Box<Notified>),
+}
+
+fn notified(step: &Step) -> Result<Notify, String> {
+    let out: NotifyOut = json::decode(step.out.as_deref().unwrap_or_default().as_bytes())
+        .map_err(|misfit| misfit.to_string())?;
+    let notify_response = match out.notify_response {
+        OneOrMany::Many(all) => all,
+        OneOrMany::One(one) => vec![*one],
+    };
+    Ok(Notify { event_id: out.event_id, notify_response })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::StepType;
+
+    #[test]
+    fn the_answer_of_a_notification_is_one_or_many() {
+        let mut step = Step::new(1, "tell", StepType::Notify);
+        step.out = Some(
+            r#"{"eventId":"e","eventData":1,"notifyResponse":[{"workflowRunId":"wfr_1"},{}]}"#.to_owned(),
+        );
+        let many = notified(&step).unwrap();
+        assert_eq!((many.event_id.as_str(), many.notify_response.len()), ("e", 2));
+        step.out =
+            Some(r#"{"eventId":"e","notifyResponse":{"workflowRunId":"wfr_1","messageId":"m"}}"#.to_owned());
+        let one = notified(&step).unwrap();
+        assert_eq!(one.notify_response[0].workflow_run_id, "wfr_1");
+        step.out = None;
+        assert!(notified(&step).is_err());
+    }
+
+    #[test]
+    fn a_step_that_notifies_can_be_sent_to_another_thread() {
+        fn is_send(_: impl Send) {}
+        let exchange = Exchange::default();
+        is_send(NotifyStep { exchange: &exchange, request: None, sending: None });
+    }
+
+    #[test]
+    fn only_those_who_were_told_are_listed() {
+        let mut step = Step::new(1, "tell", StepType::Notify);
+        let told = r#"[
+            {"workflowRunId":"wfr_1"},
+            {"workflowRunId":"wfr_2","error":"it has ended"},
+            {"waiter":{"url":"/","deadline":1,"headers":{"Upstash-Workflow-RunId":["wfr_3"]}}}
+        ]"#;
+        step.out = Some(format!(r#"{{"eventId":"e","notifyResponse":{told}}}"#));
+        assert_eq!(notified(&step).unwrap().runs().collect::<Vec<_>>(), ["wfr_1", "wfr_3"]);
+    }
+}
