@@ -64,7 +64,7 @@ impl Command for Wait {
                 Some(run) => run,
                 None => return Ok(Recorded::Ended),
             },
-            WaitFor::Id(id) => tx.active_run(id)?,
+            WaitFor::Id(id) => tx.remote_run(id)?,
         };
         if let Some(step) = recorded(tx, run.key, self.step.step_id)? {
             return Ok(Recorded::Step(Box::new(step)));

@@ -140,9 +140,12 @@ impl Transaction<'_> {
         self.outbox.next_due = Some(self.outbox.next_due.map_or(due, |other| other.min(due)));
     }
 
-    /// The newest run of that id, if it has not ended.
-    fn active_run(&mut self, id: &str) -> Result<Run, EngineError> {
+    /// The newest run of that id, if it has not ended and its endpoint is over HTTP.
+    fn remote_run(&mut self, id: &str) -> Result<Run, EngineError> {
         match self.store.run_by_id(id)? {
+            Some(run) if run.is_active() && run.is_in_process() => Err(EngineError::Refused(format!(
+                "the run `{id}` is one of the engine's own process: nothing can be submitted for it over HTTP"
+            ))),
             Some(run) if run.is_active() => Ok(run),
             Some(_) => Err(EngineError::Ended(format!("the run `{id}` has ended"))),
             None => Err(EngineError::Ended(format!("there is no run `{id}`"))),

@@ -64,7 +64,7 @@ impl Command for Submit {
     fn apply(self, tx: &mut Transaction<'_>) -> Result<Self::Reply, EngineError> {
         for submission in &self.0 {
             if let Submission::Step { run_id, created_at, .. } = submission {
-                let run = tx.active_run(run_id)?;
+                let run = tx.remote_run(run_id)?;
                 // Ids come again; what was done for an earlier run does not belong to this one.
                 if created_at.is_some_and(|at| at != run.created_at) {
                     return Err(EngineError::Ended(format!(
@@ -89,7 +89,7 @@ fn submit(tx: &mut Transaction<'_>, submission: Submission) -> Result<Published,
             })
         }
         Submission::Step { run_id, created_at: _, step, body, delay, not_before } => {
-            let run = tx.active_run(&run_id)?;
+            let run = tx.remote_run(&run_id)?;
             let identity = match step.target_step {
                 Some(target) => Identity::Plan(target),
                 None => Identity::Result(step.step_id),

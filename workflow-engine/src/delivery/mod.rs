@@ -218,7 +218,7 @@ impl Dispatcher {
         let (id, run) = (due.id, due.run);
         // Held until the handler is registered, so that a handler that ends at once is not registered after its end.
         let mut state = self.state();
-        if self.is_draining() || !state.handlers.get(&run).is_some_and(|(held, _)| *held == id) {
+        if self.is_draining() || state.handlers.get(&run).is_none_or(|(held, _)| *held != id) {
             drop(state);
             return self.ended_in_process(id, run);
         }
