@@ -32,7 +32,9 @@ impl Attempts {
     /// When the next attempt of this step is due, if it is not yet.
     pub(super) fn pending(&self, step_id: u32, now: impl FnOnce() -> i64) -> Option<i64> {
         match self {
-            Self::OfSteps(steps) => steps.get(&step_id).map(|attempts| attempts.due).filter(|due| *due > now()),
+            Self::OfSteps(steps) => {
+                steps.get(&step_id).map(|attempts| attempts.due).filter(|due| *due > now())
+            }
             Self::OfDelivery { .. } => None,
         }
     }
