@@ -78,7 +78,7 @@ impl Pool {
             Some(connection) => connection,
             None => Sqlite::open_reader(&self.path)?,
         };
-        let outcome = query(&connection);
+        let outcome = connection.at_one_moment(query);
         if let Some(idle) = &mut *self.idle() {
             idle.push(connection);
         }

@@ -11,6 +11,13 @@ const DELIVERY: &str = "SELECT id, run, position, due, attempt, errors FROM deli
 const WAITER: &str = "SELECT id, event, run, step_id, deadline, detail FROM waiters";
 
 impl Sqlite {
+    /// Runs a query of several statements, all of which see the same state.
+    pub fn at_one_moment<T>(&self, query: impl FnOnce(&dyn Reader) -> Stored<T>) -> Stored<T> {
+        // Ends with its scope; there is nothing to be committed.
+        let _moment = self.connection.unchecked_transaction()?;
+        query(self)
+    }
+
     fn one<T>(
         &self,
         sql: &str,
