@@ -87,7 +87,7 @@ impl App {
     /// Runs a workflow of so many steps to its end.
     pub async fn run_steps(&self, id: String, count: u32) -> Result<(), workflow::ClientError> {
         let ended = self.expect_end(&id);
-        self.client.trigger("/steps", &count).run_id(id).await?;
+        self.client.trigger_url("/steps", &count).run_id(id).await?;
         // The sender is dropped only if the app is.
         let _ = ended.await;
         Ok(())
@@ -106,7 +106,7 @@ impl App {
         waits: impl Iterator<Item = (String, String)>,
     ) -> Result<(), workflow::ClientError> {
         let requests: Vec<_> =
-            waits.map(|(id, event)| self.client.trigger("/wait", &event).run_id(id)).collect();
+            waits.map(|(id, event)| self.client.trigger_url("/wait", &event).run_id(id)).collect();
         let count = requests.len();
         let mut requests = requests.into_iter().peekable();
         while requests.peek().is_some() {

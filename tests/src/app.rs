@@ -115,7 +115,7 @@ impl TestApp {
     /// Starts a script, and gives the run's id.
     pub async fn start(&self, ops: impl IntoIterator<Item = Op>) -> String {
         let ops: Vec<Op> = ops.into_iter().collect();
-        self.client.trigger(script::PATH, &ops).await.unwrap().workflow_run_id
+        self.client.trigger_url(script::PATH, &ops).await.unwrap().workflow_run_id
     }
 
     /// The newest run of this id.

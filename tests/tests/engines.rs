@@ -153,10 +153,10 @@ async fn waits(client: &Client, event: &str) {
 
 /// Takes the tour, and gives what came of it and which bodies ran how often.
 async fn take_tour(client: &Client, base: &str, bodies: &Bodies) -> (Summary, BTreeMap<String, u32>) {
-    let partner = client.trigger(format!("{base}/partner"), &()).await.unwrap().workflow_run_id;
+    let partner = client.trigger_url(format!("{base}/partner"), &()).await.unwrap().workflow_run_id;
     waits(client, "tour-partner").await;
     let tour = client
-        .trigger(format!("{base}/tour"), "Ada")
+        .trigger_url(format!("{base}/tour"), "Ada")
         .retry_delay("5")
         .label("blue")
         .header("x-tenant", "acme")
@@ -173,7 +173,7 @@ async fn take_tour(client: &Client, base: &str, bodies: &Bodies) -> (Summary, BT
     let told = ended(client, &partner).await;
     assert_eq!(told.response().unwrap(), Some(7_u64));
 
-    let hopeless = client.trigger(format!("{base}/hopeless"), &()).await.unwrap().workflow_run_id;
+    let hopeless = client.trigger_url(format!("{base}/hopeless"), &()).await.unwrap().workflow_run_id;
     let failed = ended(client, &hopeless).await;
     assert_eq!(failed.workflow_state, RunState::RunFailed);
     assert!(failed.dlq_id.is_some());

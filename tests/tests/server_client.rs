@@ -42,12 +42,13 @@ fn ids(ids: &[&str]) -> RunFilter {
 async fn triggers() {
     each(async |_, client| {
         let first =
-            client.trigger("/a", &json!({ "x": 1 })).run_id("one").label("l").retries(7).await.unwrap();
-        let again = client.trigger("/a", &json!({ "x": 2 })).run_id("wfr_one").await.unwrap();
+            client.trigger_url("/a", &json!({ "x": 1 })).run_id("one").label("l").retries(7).await.unwrap();
+        let again = client.trigger_url("/a", &json!({ "x": 2 })).run_id("wfr_one").await.unwrap();
         assert!(!first.deduplicated && again.deduplicated);
-        let made = client.trigger("http://app.test/b", &()).header("X-User", "u").await.unwrap();
+        let made = client.trigger_url("http://app.test/b", &()).header("X-User", "u").await.unwrap();
         assert!(made.workflow_run_id.starts_with("wfr_") && !made.deduplicated);
-        let many = ["x", "y"].map(|id| client.trigger("/many", id).run_id(id).delay(Duration::from_secs(60)));
+        let many =
+            ["x", "y"].map(|id| client.trigger_url("/many", id).run_id(id).delay(Duration::from_secs(60)));
         let many = client.trigger_many(many).await.unwrap();
 
         let runs = client.logs(LogQuery::default()).await.unwrap().runs;
@@ -59,11 +60,11 @@ async fn triggers() {
             told("first", &first.workflow_run_id),
             told("many", many.iter().map(|run| &run.workflow_run_id).collect::<Vec<_>>()),
             told("one", (&one.workflow_url, one.workflow_state, &one.labels, init.retries)),
-            told("bad label", status(client.trigger("/a", &1).label("a b").await).0),
-            told("bad header", status(client.trigger("/a", &1).header("a b", "c").await).0),
-            told("bad url", status(client.trigger("ftp://a", &1).await)),
-            told("bad retry delay", status(client.trigger("/a", &1).retry_delay("sudo(1)").await)),
-            told("bad id", status(client.trigger("/a", &1).run_id("x".repeat(600)).await)),
+            told("bad label", status(client.trigger_url("/a", &1).label("a b").await).0),
+            told("bad header", status(client.trigger_url("/a", &1).header("a b", "c").await).0),
+            told("bad url", status(client.trigger_url("ftp://a", &1).await)),
+            told("bad retry delay", status(client.trigger_url("/a", &1).retry_delay("sudo(1)").await)),
+            told("bad id", status(client.trigger_url("/a", &1).run_id("x".repeat(600)).await)),
             told("still", client.logs(LogQuery::default()).await.unwrap().runs.len()),
         ]
     })
@@ -74,7 +75,7 @@ async fn triggers() {
 async fn notifications_and_waiters() {
     each(async |api, client| {
         for run in ["one", "two", "three"] {
-            client.trigger("/a", &1).run_id(run).await.unwrap();
+            client.trigger_url("/a", &1).run_id(run).await.unwrap();
         }
         let event = "a/b ?#%é";
         for run in ["wfr_one", "wfr_two"] {
@@ -114,7 +115,7 @@ async fn cancellations_and_listings() {
         for number in 0..14 {
             let label = if number % 2 == 0 { "even" } else { "odd" };
             let path = format!("/{}", number % 3);
-            client.trigger(path, &number).run_id(format!("run-{number}")).label(label).await.unwrap();
+            client.trigger_url(path, &number).run_id(format!("run-{number}")).label(label).await.unwrap();
         }
         let url = |url: &str, exact_url| RunFilter {
             workflow_url: Some(url.to_owned()),

@@ -89,7 +89,7 @@ impl Dev {
 
     async fn trigger(&self, path: &str, payload: Value) -> String {
         let url = format!("{}{path}", self.url);
-        self.client.trigger(url, &payload).retry_delay("0").await.unwrap().workflow_run_id
+        self.client.trigger_url(url, &payload).retry_delay("0").await.unwrap().workflow_run_id
     }
 
     async fn log(&self, run: &str) -> RunLog {
@@ -127,7 +127,7 @@ async fn steps_and_sleeps() {
     let dev = dev_or_skip!();
     let triggered = dev
         .client
-        .trigger(format!("{}/steps", dev.url), &json!({ "number": 21 }))
+        .trigger_url(format!("{}/steps", dev.url), &json!({ "number": 21 }))
         .run_id("steps")
         .header("X-User", "ann")
         .label("a")

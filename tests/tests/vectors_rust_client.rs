@@ -113,8 +113,12 @@ fn in_common(mut entries: Value) -> Value {
 #[tokio::test]
 async fn a_minimal_trigger_is_the_same() {
     let recorded = Recorded::play("trigger-minimal").await;
-    let triggered =
-        recorded.client().trigger("http://app.test/wf", &()).raw("", "application/json").run_id("id1").await;
+    let triggered = recorded
+        .client()
+        .trigger_url("http://app.test/wf", &())
+        .raw("", "application/json")
+        .run_id("id1")
+        .await;
     let (sent, expected) = recorded.entries();
     assert_eq!(sent, expected);
     assert_eq!(triggered.unwrap().workflow_run_id, "wfr_id1");
@@ -126,7 +130,7 @@ async fn a_trigger_with_all_options_is_the_same() {
     let recorded = Recorded::play("trigger-all-options").await;
     recorded
         .client()
-        .trigger("http://app.test/wf", &json!({ "a": 1 }))
+        .trigger_url("http://app.test/wf", &json!({ "a": 1 }))
         .run_id("id1")
         .header("X-User", "u")
         .header("Authorization", "Bearer t")
@@ -159,7 +163,7 @@ async fn several_triggers_are_one_batch() {
         let header = |name: &str| entry["headers"][name].as_str().unwrap_or_default().to_owned();
         let body = entry["body"].as_str().unwrap_or_default().to_owned();
         let request =
-            client.trigger(entry["destination"].as_str().unwrap(), &()).raw(body, header("content-type"));
+            client.trigger_url(entry["destination"].as_str().unwrap(), &()).raw(body, header("content-type"));
         let request = request.run_id(header("upstash-workflow-runid"));
         match entry["headers"].get("upstash-label") {
             Some(label) => request.label(label.as_str().unwrap()),
@@ -183,9 +187,9 @@ async fn no_triggers_are_no_request() {
 #[tokio::test]
 async fn a_chosen_id_is_told_to_be_active_and_a_made_one_cannot_be() {
     let recorded = Recorded::play("trigger-deduplicated").await;
-    let chosen = recorded.client().trigger("http://app.test/wf", &1).run_id("id1").await.unwrap();
+    let chosen = recorded.client().trigger_url("http://app.test/wf", &1).run_id("id1").await.unwrap();
     assert!(chosen.deduplicated);
-    let made = recorded.client().trigger("http://app.test/wf", &1).await.unwrap();
+    let made = recorded.client().trigger_url("http://app.test/wf", &1).await.unwrap();
     assert!(!made.deduplicated);
     assert!(made.workflow_run_id.starts_with("wfr_") && made.workflow_run_id.len() == 25, "{made:?}");
 }
@@ -299,7 +303,7 @@ async fn a_refusal_keeps_its_status_and_its_reason_and_is_not_repeated() {
         ("error-500-empty", 500, "Internal Server Error"),
     ] {
         let recorded = Recorded::play(scenario).await;
-        let error = recorded.client().trigger("http://app.test/wf", &1).await.unwrap_err();
+        let error = recorded.client().trigger_url("http://app.test/wf", &1).await.unwrap_err();
         let ClientError::Refused { status: refused, message } = error else { panic!("{scenario}: {error}") };
         assert_eq!((refused, message.as_str()), (status, reason), "{scenario}");
         assert_eq!(recorded.seen.lock().unwrap().len(), 1, "{scenario}");
@@ -310,7 +314,7 @@ async fn a_refusal_keeps_its_status_and_its_reason_and_is_not_repeated() {
 async fn a_payload_that_does_not_serialize_is_told_when_the_trigger_is_awaited() {
     let recorded = Recorded::play("trigger-minimal").await;
     let odd = BTreeMap::from([((1, 2), "a key that is no text")]);
-    let error = recorded.client().trigger("http://app.test/wf", &odd).await.unwrap_err();
+    let error = recorded.client().trigger_url("http://app.test/wf", &odd).await.unwrap_err();
     assert!(matches!(&error, ClientError::Encoding(message) if message.contains("payload")), "{error}");
     assert!(recorded.seen.lock().unwrap().is_empty());
 }
@@ -320,16 +324,16 @@ async fn labels_and_headers_that_cannot_travel_are_refused_before_anything_is_se
     let recorded = Recorded::play("trigger-minimal").await;
     let client = recorded.client();
     for request in [
-        client.trigger("http://app.test/wf", &1).label("two words"),
-        client.trigger("http://app.test/wf", &1).label("a,b"),
-        client.trigger("http://app.test/wf", &1).label(""),
-        client.trigger("http://app.test/wf", &1).header("a b", "c"),
-        client.trigger("http://app.test/wf", &1).header("a", "b\nc"),
+        client.trigger_url("http://app.test/wf", &1).label("two words"),
+        client.trigger_url("http://app.test/wf", &1).label("a,b"),
+        client.trigger_url("http://app.test/wf", &1).label(""),
+        client.trigger_url("http://app.test/wf", &1).header("a b", "c"),
+        client.trigger_url("http://app.test/wf", &1).header("a", "b\nc"),
     ] {
         let error = request.await.unwrap_err();
         assert!(matches!(error, ClientError::Refused { status: 400, .. }), "{error}");
     }
-    let error = client.trigger("/wf", &1).await.unwrap_err().to_string();
+    let error = client.trigger_url("/wf", &1).await.unwrap_err().to_string();
     assert!(error.contains("UPSTASH_WORKFLOW_URL"), "{error}");
     assert!(recorded.seen.lock().unwrap().is_empty());
 }

@@ -29,7 +29,7 @@ async fn deliveries_need_no_server() {
     let client = engine.client();
     let mut runs = Vec::new();
     for number in 0..50 {
-        runs.push((number, client.trigger("/greet", &number.to_string()).await.unwrap().workflow_run_id));
+        runs.push((number, client.trigger_url("/greet", &number.to_string()).await.unwrap().workflow_run_id));
     }
     for (number, run) in runs {
         let log = ended(&client, &run).await;
@@ -119,7 +119,7 @@ async fn where_data_is_missing_the_run_says_how_to_register_it() {
     let fix = ["`order`", "`web::Data<attach::Mail>`", "`.app_data(web::Data::new(..))`"];
 
     let client = engine.client();
-    let id = client.trigger("/order", &()).retries(0).await.unwrap().workflow_run_id;
+    let id = client.trigger_url("/order", &()).retries(0).await.unwrap().workflow_run_id;
     let log = ended(&client, &id).await;
     assert_eq!(log.workflow_state, RunState::RunFailed);
     let told = &log.steps.last().unwrap().steps.last().unwrap().errors.last().unwrap().error;
@@ -143,7 +143,7 @@ async fn an_app_that_cannot_be_built_fails_no_run() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("engine.db");
     let engine = Engine::open(&file).unwrap();
-    let id = engine.client().trigger("/greet", &"you").retries(0).await.unwrap().workflow_run_id;
+    let id = engine.client().trigger_url("/greet", &"you").retries(0).await.unwrap().workflow_run_id;
     let (failed, mut failures) = tokio::sync::mpsc::unbounded_channel();
     let broken = move || {
         let failed = failed.clone();

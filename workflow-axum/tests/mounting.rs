@@ -127,7 +127,7 @@ async fn extractors_see_the_headers_of_the_trigger_on_every_delivery() {
 
     test.request(Method::POST, "/order", &[("x-user", "ada")], "").await.expect(StatusCode::OK);
     assert_eq!(told.next().await, "ada");
-    test.client.trigger("/order", &()).header("X-User", "grace").await.unwrap();
+    test.client.trigger_url("/order", &()).header("X-User", "grace").await.unwrap();
     assert_eq!(told.next().await, "grace");
 }
 
@@ -165,7 +165,7 @@ async fn a_delivery_that_an_extractor_rejects_is_a_failed_attempt() {
     let asked = pool.asked.clone();
     let test = Test::new(Router::new().route("/query", post(serve::<query>())).with_state(pool));
 
-    test.client.trigger("/query", &()).retry_delay("1").await.unwrap();
+    test.client.trigger_url("/query", &()).retry_delay("1").await.unwrap();
     assert_eq!(told.next().await, "queried");
     assert_eq!(asked.load(std::sync::atomic::Ordering::SeqCst), 2);
 }
@@ -179,7 +179,7 @@ async fn middleware_added_after_the_engine_is_for_requests_from_outside() {
     }));
 
     test.post("/greet", "\"you\"").await.expect(StatusCode::TOO_MANY_REQUESTS);
-    test.client.trigger("/greet", "you").await.unwrap();
+    test.client.trigger_url("/greet", "you").await.unwrap();
     assert_eq!(told.next().await, "/greet hello you");
 }
 

@@ -163,7 +163,7 @@ async fn notify_from_outside(client: &Client) -> Result<Vec<Notified>, ClientErr
 }
 
 async fn trigger_and_notify(client: &Client) -> Result<String, ClientError> {
-    let run = client.trigger("/api/sell-order", &Order { order_id: 123 }).await?;
+    let run = client.trigger::<sell_order>(&Order { order_id: 123 }).await?;
 
     // The run has hardly begun, and does not wait for anything yet.
     client
@@ -194,12 +194,12 @@ fn page() -> Page {
 
     let engine = Engine::in_memory().unwrap();
     let _app = attach(app.merge(sell), &engine.handle());
-    Page { client: engine.client(), permits, told, _engine: engine }
+    Page { client: engine.client().workflows_at("/api"), permits, told, _engine: engine }
 }
 
 /// Starts a run that waits for the order, and returns its id once it does.
 async fn waiting_run(client: &Client, order_id: u64) -> String {
-    let run = client.trigger("/api/confirm-order", &Order { order_id }).await.unwrap();
+    let run = client.trigger::<confirm_order>(&Order { order_id }).await.unwrap();
     loop {
         let waiters = waiters(client).await.unwrap();
         if waiters.iter().any(|waiter| waiter.run_id() == Some(&run.workflow_run_id)) {
@@ -218,7 +218,7 @@ async fn waiters(client: &Client) -> Result<Vec<workflow::client::Waiter>, Clien
 async fn a_workflow_notifies_another_one() {
     let mut page = page();
     waiting_run(&page.client, 123).await;
-    page.client.trigger("/api/process-order", &Order { order_id: 123 }).await.unwrap();
+    page.client.trigger::<process_order>(&Order { order_id: 123 }).await.unwrap();
     assert_eq!(page.told.next().await, "order 123: completed");
 }
 

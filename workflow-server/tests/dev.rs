@@ -98,8 +98,11 @@ async fn it_has_the_keys_by_which_projects_recognise_a_development_server() {
 async fn runs_go_on_at_the_next_start() {
     let folder = TempDir::new().unwrap();
     let dev = Dev::start(folder.path(), &["--db", "runs.db"]);
-    let trigger =
-        dev.client().trigger("http://127.0.0.1:9/later", &1).run_id("later").delay(Duration::from_secs(3600));
+    let trigger = dev
+        .client()
+        .trigger_url("http://127.0.0.1:9/later", &1)
+        .run_id("later")
+        .delay(Duration::from_secs(3600));
     trigger.await.unwrap();
     assert!(dev.terminate().success());
 

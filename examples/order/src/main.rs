@@ -104,12 +104,13 @@ async fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// A client over HTTP: of the engine that the environment names, or of the embedded one of the app at `url`.
+/// A client over HTTP for the workflows of the app at `url`: of the engine that the environment names, or of the embedded one.
 fn client(url: &str) -> Result<Client, Error> {
-    match HttpEngine::from_env()? {
-        Some(elsewhere) => Ok(elsewhere.client()),
-        None => Ok(Client::new(url, TOKEN)?),
-    }
+    let client = match HttpEngine::from_env()? {
+        Some(elsewhere) => elsewhere.client(),
+        None => Client::new(url, TOKEN)?,
+    };
+    Ok(client.workflows_at(format!("{url}/api")))
 }
 
 async fn asked_to_stop() -> std::io::Result<()> {

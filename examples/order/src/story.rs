@@ -11,11 +11,11 @@ use tokio::{
     process::{Child, Command},
     time::sleep,
 };
-use workflow::Client;
+use workflow::{Client, Workflow};
 
 use crate::{
     Error, TOKEN, client,
-    workflows::{Order, Payment, Processed},
+    workflows::{Order, Payment, Processed, confirm_order, process_order, sell_order, ship_order},
 };
 
 /// How often the story looks whether something has happened.
@@ -28,34 +28,34 @@ pub async fn tell(url: &str, data: &Path) -> Result<(), Error> {
     let number = SystemTime::UNIX_EPOCH.elapsed()?.as_secs() % 100_000;
     let order = |scene: u64, item: &str| Order { order_id: number * 10 + scene, item: item.to_owned() };
 
-    notify_within_a_workflow(url, &client, &order(1, "teapot")).await?;
-    notify_from_outside(url, &client, &order(2, "tea cosy")).await?;
-    notify_before_the_wait(url, &client, &order(3, "tea")).await?;
+    notify_within_a_workflow(&client, &order(1, "teapot")).await?;
+    notify_from_outside(&client, &order(2, "tea cosy")).await?;
+    notify_before_the_wait(&client, &order(3, "tea")).await?;
     kill_in_the_middle(data, &order(4, "samovar")).await?;
     Ok(())
 }
 
-async fn notify_within_a_workflow(url: &str, client: &Client, order: &Order) -> Result<(), Error> {
+async fn notify_within_a_workflow(client: &Client, order: &Order) -> Result<(), Error> {
     title("(a) One workflow notifies another");
     let event = format!("order-{}", order.order_id);
 
-    let waiting = client.trigger(format!("{url}/api/confirm-order"), order).await?.workflow_run_id;
+    let waiting = client.trigger::<confirm_order>(order).await?.workflow_run_id;
     waits(client, &event, &waiting).await?;
     say(&format!("Run {waiting} waits for the event `{event}`, to tell the customer."));
 
-    let processing = client.trigger(format!("{url}/api/process-order"), order).await?.workflow_run_id;
+    let processing = client.trigger::<process_order>(order).await?.workflow_run_id;
     say(&format!("Run {processing} processes the order and then notifies `{event}`:"));
-    response::<Processed>(client, &processing).await?;
-    let confirmed: String = response(client, &waiting).await?;
+    result::<process_order>(client, &processing).await?;
+    let confirmed = result::<confirm_order>(client, &waiting).await?;
     say(&format!("The waiting run has returned: {confirmed}"));
     check(confirmed.contains("is on its way"), "the waiting run was notified")
 }
 
-async fn notify_from_outside(url: &str, client: &Client, order: &Order) -> Result<(), Error> {
+async fn notify_from_outside(client: &Client, order: &Order) -> Result<(), Error> {
     title("(b) Something outside notifies a workflow");
     let event = format!("order-{}", order.order_id);
 
-    let waiting = client.trigger(format!("{url}/api/confirm-order"), order).await?.workflow_run_id;
+    let waiting = client.trigger::<confirm_order>(order).await?.workflow_run_id;
     waits(client, &event, &waiting).await?;
     say(&format!("Run {waiting} waits for `{event}`."));
 
@@ -63,21 +63,21 @@ async fn notify_from_outside(url: &str, client: &Client, order: &Order) -> Resul
     let told = client.notify(&event, &processed).await?;
     let runs: Vec<_> = told.iter().map(|told| told.workflow_run_id.as_str()).collect();
     say(&format!("The client notifies `{event}`. The answer lists who was told: {runs:?}"));
-    let confirmed: String = response(client, &waiting).await?;
+    let confirmed = result::<confirm_order>(client, &waiting).await?;
     say(&format!("The run has returned: {confirmed}"));
     check(runs == [waiting.as_str()], "the answer lists the waiter")
 }
 
-async fn notify_before_the_wait(url: &str, client: &Client, order: &Order) -> Result<(), Error> {
+async fn notify_before_the_wait(client: &Client, order: &Order) -> Result<(), Error> {
     title("(c) The notification comes before the wait");
     let event = format!("payment-{}", order.order_id);
 
-    let run = client.trigger(format!("{url}/api/sell-order"), order).await?.workflow_run_id;
+    let run = client.trigger::<sell_order>(order).await?.workflow_run_id;
     let told = client.notify(&event, &Payment { cents: 495 }).run_id(&run).await?;
     let stored = told.iter().all(|told| told.waiter.is_none());
     say(&format!("Run {run} has just been triggered, and is notified of `{event}` at once, by its id."));
     say("The answer names no waiter: the run is not there yet, and the notification is kept for it.");
-    let sold: String = response(client, &run).await?;
+    let sold = result::<sell_order>(client, &run).await?;
     say(&format!("It got there, and has returned: {sold}"));
     check(stored && sold.contains("495 cents"), "the run got the stored notification")
 }
@@ -91,8 +91,7 @@ async fn kill_in_the_middle(data: &Path, order: &Order) -> Result<(), Error> {
 
     say("A second process of this app, with a file of its own, charges a card and packs a parcel:");
     let mut process = start(&data, port).await?;
-    let run =
-        client.trigger(format!("{url}/api/ship-order"), order).retry_delay("500").await?.workflow_run_id;
+    let run = client.trigger::<ship_order>(order).retry_delay("500").await?.workflow_run_id;
     while !ledger(&data, order)?.contains("is being packed") {
         sleep(GLANCE).await;
     }
@@ -100,7 +99,7 @@ async fn kill_in_the_middle(data: &Path, order: &Order) -> Result<(), Error> {
     say("Killed (SIGKILL) while it was packing. It starts again, and the run goes on by itself:");
 
     let mut process = start(&data, port).await?;
-    let shipped: String = response(&client, &run).await?;
+    let shipped = result::<ship_order>(&client, &run).await?;
     say(&format!("Run {run} has returned: {shipped}"));
     let ledger = ledger(&data, order)?;
     let charged = ledger.matches("the card is charged").count();
@@ -149,13 +148,16 @@ async fn waits(client: &Client, event: &str, run_id: &str) -> Result<(), Error> 
     Ok(())
 }
 
-/// What the run has returned, once it has ended.
-async fn response<T: DeserializeOwned + 'static>(client: &Client, run_id: &str) -> Result<T, Error> {
+/// What the run of the workflow has returned, once it has ended.
+async fn result<W>(client: &Client, run_id: &str) -> Result<W::Output, Error>
+where
+    W: Workflow<Output: DeserializeOwned + 'static>,
+{
     loop {
         if let Some(run) = client.run(run_id).await?
-            && let Some(response) = run.response()?
+            && let Some(result) = run.result::<W>()?
         {
-            return Ok(response);
+            return Ok(result);
         }
         sleep(GLANCE).await;
     }

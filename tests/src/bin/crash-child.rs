@@ -134,9 +134,9 @@ async fn load(client: Client, first: u64) -> Outcome {
 }
 
 async fn start(client: &Client, number: u64) -> Outcome {
-    client.trigger("/partner", &number).run_id(format!("partner-{number}")).await?;
+    client.trigger_url("/partner", &number).run_id(format!("partner-{number}")).await?;
     say(&format!("triggered partner-{number}"));
-    client.trigger("/leader", &number).run_id(format!("leader-{number}")).await?;
+    client.trigger_url("/leader", &number).run_id(format!("leader-{number}")).await?;
     say(&format!("triggered leader-{number}"));
     Ok(())
 }
@@ -155,7 +155,7 @@ async fn settle(client: Client, count: u64) -> Outcome {
             // Where the process died before the answer, nobody knows: start it unless it is there.
             if state(&client, &id).await?.is_none() {
                 say(&format!("absent {id}"));
-                client.trigger(format!("/{name}"), &number).run_id(id).await?;
+                client.trigger_url(format!("/{name}"), &number).run_id(id).await?;
             }
         }
         match notify(&client, number).await {

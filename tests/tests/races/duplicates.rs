@@ -57,7 +57,7 @@ async fn a_stored_notification_with_a_known_id_is_not_stored_again() {
 async fn a_deduplication_id_counts_for_its_own_event_and_run_only() {
     let app = TestApp::in_memory();
     let started =
-        app.client.trigger("/script", &[wait("b"), wait("b/c"), wait("b")]).run_id("a").await.unwrap();
+        app.client.trigger_url("/script", &[wait("b"), wait("b/c"), wait("b")]).run_id("a").await.unwrap();
     let run_id = started.workflow_run_id;
     app.waiting("b", 1).await;
     app.client.notify("b", "1").deduplication_id("c/d").await.unwrap();
@@ -77,7 +77,7 @@ async fn a_refused_notification_may_be_sent_again_with_the_same_id() {
     let send = || app.client.notify("e", "data").run_id("wfr_late").deduplication_id("d");
     let refusal = send().await.unwrap_err();
     assert!(matches!(refusal, ClientError::Refused { status: 404, .. }), "{refusal}");
-    app.client.trigger("/script", &[wait("e")]).run_id("late").await.unwrap();
+    app.client.trigger_url("/script", &[wait("e")]).run_id("late").await.unwrap();
     assert!(!send().await.unwrap()[0].deduplicated);
     assert_eq!(app.outcomes("wfr_late").await, [received("data")]);
 }
@@ -97,7 +97,8 @@ async fn a_notification_that_reached_nobody_reaches_nobody_when_repeated() {
 #[tokio::test]
 async fn a_trigger_with_a_known_run_id_starts_nothing() {
     let mut app = TestApp::on_file();
-    let trigger = |app: &TestApp| app.client.trigger("/script", &[run("ran"), wait("e")]).run_id("order-7");
+    let trigger =
+        |app: &TestApp| app.client.trigger_url("/script", &[run("ran"), wait("e")]).run_id("order-7");
     let first = trigger(&app).await.unwrap();
     assert!(!first.deduplicated);
     app.waiting("e", 1).await;
@@ -122,7 +123,7 @@ async fn a_trigger_with_a_known_run_id_starts_nothing() {
 #[tokio::test]
 async fn one_run_id_twice_in_a_batch_is_one_run() {
     let app = TestApp::in_memory();
-    let trigger = || app.client.trigger("/script", &[run("ran")]).run_id("twin");
+    let trigger = || app.client.trigger_url("/script", &[run("ran")]).run_id("twin");
     let both = app.client.trigger_many([trigger(), trigger()]).await.unwrap();
     assert_eq!(both.iter().map(|triggered| triggered.deduplicated).collect::<Vec<_>>(), [false, true]);
     app.ended("wfr_twin").await;
@@ -147,7 +148,7 @@ async fn submit(engine: &Engine, run_id: &str, step: &Step) -> Result<Published,
 
 /// A run whose endpoint is another process that is never called.
 async fn remote_run(app: &TestApp) -> String {
-    let trigger = app.client.trigger("http://127.0.0.1:9/", &()).delay(1000 * DAY);
+    let trigger = app.client.trigger_url("http://127.0.0.1:9/", &()).delay(1000 * DAY);
     trigger.await.unwrap().workflow_run_id
 }
 
@@ -257,7 +258,7 @@ async fn a_workflow_may_notify_itself() {
     let app = TestApp::in_memory();
     let run_id = "wfr_self";
     let ops = [notify_run(run_id, "e", "one"), notify_run(run_id, "e", "two"), wait("e"), wait("e")];
-    app.client.trigger("/script", &ops).run_id("self").await.unwrap();
+    app.client.trigger_url("/script", &ops).run_id("self").await.unwrap();
     let stored = Outcome::Told(vec![Told::Stored(run_id.to_owned())]);
     assert_eq!(app.outcomes(run_id).await, [stored.clone(), stored, received("one"), received("two")]);
 }

@@ -66,7 +66,7 @@ async fn assert_is_a_fence(app: &TestApp, run_id: &str, state: RunState) {
     assert_eq!(app.tell("e", "late").await, []);
     assert_eq!(app.log(run_id).await, before, "nothing has changed the run");
 
-    let again = app.client.trigger("/script", &[wait("e")]).run_id(run_id).await.unwrap();
+    let again = app.client.trigger_url("/script", &[wait("e")]).run_id(run_id).await.unwrap();
     assert!(!again.deduplicated);
     assert_eq!(
         app.waiting("e", 1).await,
@@ -89,7 +89,7 @@ async fn a_finished_run_takes_nothing_more() {
 #[tokio::test]
 async fn a_failed_run_takes_nothing_more() {
     let app = TestApp::in_memory_with(routes);
-    let trigger = app.client.trigger("/fail", &()).delay(MINUTE);
+    let trigger = app.client.trigger_url("/fail", &()).delay(MINUTE);
     let run_id = trigger.await.unwrap().workflow_run_id;
     assert_eq!(app.tell_run(&run_id, "e", "unread").await.unwrap(), Told::Stored(run_id.clone()));
     app.advance(MINUTE);
@@ -182,7 +182,7 @@ async fn a_cancellation_stops_running_steps() {
 #[tokio::test]
 async fn a_run_that_is_cancelled_before_it_starts_never_starts() {
     let app = TestApp::in_memory();
-    let start = || app.client.trigger("/script", &[run("ran")]);
+    let start = || app.client.trigger_url("/script", &[run("ran")]);
     let delayed = start().delay(MINUTE).label("unwanted").await.unwrap().workflow_run_id;
     let labelled = RunFilter { labels: vec!["unwanted".to_owned()], ..RunFilter::default() };
     assert_eq!(app.client.cancel(labelled.clone()).await.unwrap(), 1, "a delayed run counts");
@@ -234,7 +234,7 @@ async fn a_run_that_is_cancelled_as_it_resumes_does_not_go_on() {
 async fn all_of_many_waiting_runs_are_cancelled_at_once() {
     let app = TestApp::in_memory();
     let trigger =
-        |number: u32| app.client.trigger("/script", &[wait("e")]).label(format!("odd-{}", number % 2));
+        |number: u32| app.client.trigger_url("/script", &[wait("e")]).label(format!("odd-{}", number % 2));
     app.client.trigger_many((0..2500).map(trigger)).await.unwrap();
     app.waiting("e", 2500).await;
     let odd = RunFilter { labels: vec!["odd-1".to_owned()], ..RunFilter::default() };
@@ -249,7 +249,7 @@ async fn all_of_many_waiting_runs_are_cancelled_at_once() {
 #[tokio::test]
 async fn a_step_beside_one_that_fails_the_run_is_stopped() {
     let app = TestApp::in_memory_with(routes);
-    let run_id = app.client.trigger("/fail-beside", &()).await.unwrap().workflow_run_id;
+    let run_id = app.client.trigger_url("/fail-beside", &()).await.unwrap().workflow_run_id;
     let log = app.ended(&run_id).await;
     assert_eq!(log.workflow_state, RunState::RunFailed);
     app.probe.left("slow").await;
@@ -262,7 +262,7 @@ async fn a_step_beside_one_that_fails_the_run_is_stopped() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_late_result_of_a_step_that_cannot_be_stopped_is_not_recorded() {
     let mut app = TestApp::on_file_with(|router| router.route("/deaf", post(workflow_axum::serve::<deaf>())));
-    let run_id = app.client.trigger("/deaf", &()).await.unwrap().workflow_run_id;
+    let run_id = app.client.trigger_url("/deaf", &()).await.unwrap().workflow_run_id;
     app.probe.reached("deaf", 1).await;
     assert!(app.client.cancel_run(&run_id).await.unwrap());
     app.probe.open("deaf");
@@ -280,13 +280,13 @@ async fn a_late_result_of_a_step_that_cannot_be_stopped_is_not_recorded() {
 async fn unread_notifications_end_with_their_run() {
     let app = TestApp::in_memory();
     let ops: Vec<Op> = vec![hold("busy"), wait("e")];
-    let run_id = app.client.trigger("/script", &ops).run_id("reader").await.unwrap().workflow_run_id;
+    let run_id = app.client.trigger_url("/script", &ops).run_id("reader").await.unwrap().workflow_run_id;
     for data in ["read", "unread"] {
         app.tell_run(&run_id, "e", data).await.unwrap();
     }
     app.probe.open("busy");
     assert_eq!(app.outcomes(&run_id).await, [Outcome::Ran, received("read")]);
-    app.client.trigger("/script", &[wait_for("e", MINUTE)]).run_id("reader").await.unwrap();
+    app.client.trigger_url("/script", &[wait_for("e", MINUTE)]).run_id("reader").await.unwrap();
     app.waiting("e", 1).await;
     app.advance(MINUTE);
     let outcomes =

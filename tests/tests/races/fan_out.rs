@@ -26,7 +26,7 @@ async fn a_broadcast_to_nobody_reaches_nobody_and_is_not_kept() {
 async fn a_broadcast_to_ten_thousand_reaches_each_once() {
     const COUNT: usize = 10_000;
     let mut app = TestApp::on_file();
-    let triggers = (0..COUNT).map(|_| app.client.trigger("/script", &[wait("e"), run("after")]));
+    let triggers = (0..COUNT).map(|_| app.client.trigger_url("/script", &[wait("e"), run("after")]));
     let started = app.client.trigger_many(triggers).await.unwrap();
     let mut runs: Vec<String> = started.into_iter().map(|started| started.workflow_run_id).collect();
     let waiting = app.waiting("e", COUNT).await;
@@ -56,7 +56,7 @@ async fn a_waiter_that_joins_during_a_broadcast_is_in_or_out() {
     let app = TestApp::in_memory();
     for round in 0..20 {
         let event = format!("e{round}");
-        let triggers = (0..20).map(|_| app.client.trigger("/script", &[wait(&event)]));
+        let triggers = (0..20).map(|_| app.client.trigger_url("/script", &[wait(&event)]));
         let started = app.client.trigger_many(triggers).await.unwrap();
         for _ in 0..round {
             tokio::task::yield_now().await;
@@ -92,7 +92,7 @@ async fn a_slow_or_failing_endpoint_does_not_hold_up_the_others() {
         ("good", good.url("good")),
         ("here", "/script".to_owned()),
     ] {
-        let triggers = (0..EACH).map(|_| app.client.trigger(url.clone(), &[wait("e")]));
+        let triggers = (0..EACH).map(|_| app.client.trigger_url(url.clone(), &[wait("e")]));
         runs.insert(manner, app.client.trigger_many(triggers).await.unwrap());
     }
     app.waiting("e", 4 * EACH).await;

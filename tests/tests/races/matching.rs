@@ -55,7 +55,7 @@ async fn an_event_reaches_the_waits_on_exactly_that_id() {
     let mut runs = BTreeMap::new();
     for id in IDS {
         // The run's id is the event's.
-        let started = app.client.trigger("/script", &[wait(id), wait(id)]).run_id(*id).await.unwrap();
+        let started = app.client.trigger_url("/script", &[wait(id), wait(id)]).run_id(*id).await.unwrap();
         assert_eq!(started.workflow_run_id, format!("wfr_{id}"));
         assert!(!started.deduplicated, "{id}");
         runs.insert(*id, started.workflow_run_id);
@@ -99,7 +99,7 @@ async fn a_slash_does_not_mix_up_run_and_event() {
     let app = TestApp::in_memory();
     let ops = [hold("busy"), wait("b"), wait("a/b")];
     for id in ["a", "wfr_a/b"] {
-        app.client.trigger("/script", &ops).run_id(id).await.unwrap();
+        app.client.trigger_url("/script", &ops).run_id(id).await.unwrap();
     }
     app.probe.reached("busy", 2).await;
     for (run_id, event) in [("wfr_a", "b"), ("wfr_a", "a/b"), ("wfr_a/b", "b"), ("wfr_a/b", "a/b")] {
@@ -135,7 +135,7 @@ async fn an_impossible_id_is_refused_with_the_reason() {
         assert_eq!(log.workflow_state, RunState::RunFailed);
         assert!(format!("{log:?}").contains(why), "{log:#?}");
     }
-    let refusal = app.client.trigger("/script", &[wait("e")]).run_id("x".repeat(513)).await.unwrap_err();
+    let refusal = app.client.trigger_url("/script", &[wait("e")]).run_id("x".repeat(513)).await.unwrap_err();
     assert!(matches!(refusal, ClientError::Refused { status: 400, .. }), "{refusal}");
 }
 
@@ -193,7 +193,7 @@ async fn collect(ctx: WorkflowContext<u32>, State(probe): State<Probe>) -> workf
 async fn the_kth_notification_goes_to_the_kth_wait_of_a_loop() {
     let mut app =
         TestApp::on_file_with(|router| router.route("/collect", post(workflow_axum::serve::<collect>())));
-    let run_id = app.client.trigger("/collect", &30).await.unwrap().workflow_run_id;
+    let run_id = app.client.trigger_url("/collect", &30).await.unwrap().workflow_run_id;
     for number in 0..30 {
         if number % 3 == 0 {
             app.waiting("number", 1).await;

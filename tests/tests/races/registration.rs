@@ -43,7 +43,7 @@ async fn a_notification_before_the_first_call_of_the_run_arrives() {
 async fn a_notification_of_a_delayed_run_arrives() {
     let app = TestApp::in_memory();
     let hour = Duration::from_secs(3600);
-    let started = app.client.trigger("/script", &[wait("e")]).delay(hour).await.unwrap();
+    let started = app.client.trigger_url("/script", &[wait("e")]).delay(hour).await.unwrap();
     let run_id = started.workflow_run_id;
     assert_eq!(app.tell_run(&run_id, "e", "early").await.unwrap(), Told::Stored(run_id.clone()));
     app.advance(hour);
@@ -83,7 +83,7 @@ async fn a_notification_before_the_trigger_is_refused_and_not_kept() {
     assert!(matches!(refusal, ClientError::Refused { status: 404, .. }), "{refusal}");
     assert!(refusal.to_string().contains("wfr_order-7"), "{refusal}");
 
-    let started = app.client.trigger("/script", &[wait("e")]).run_id("order-7").await.unwrap();
+    let started = app.client.trigger_url("/script", &[wait("e")]).run_id("order-7").await.unwrap();
     let run_id = started.workflow_run_id;
     assert_eq!(run_id, "wfr_order-7");
     assert_eq!(app.waiting("e", 1).await, ["wfr_order-7"]);
@@ -115,7 +115,7 @@ async fn a_callback_before_the_step_that_asks_for_it_is_recorded_arrives() {
         .route("/order", post(workflow_axum::serve::<order_at_a_shop>()))
         .with_state(app.client.clone());
     let _app = workflow_axum::attach(router, &app.engine.handle());
-    let run_id = app.client.trigger("/order", &()).await.unwrap().workflow_run_id;
+    let run_id = app.client.trigger_url("/order", &()).await.unwrap().workflow_run_id;
     assert_eq!(app.output::<String>(&run_id).await, "at once");
 }
 
@@ -139,13 +139,13 @@ async fn a_run_that_skips_its_wait_ends_with_the_notification_unread() {
     let app = TestApp::in_memory_with(|router| {
         router.route("/perhaps", post(workflow_axum::serve::<wait_perhaps>()))
     });
-    let run_id = app.client.trigger("/perhaps", &()).run_id("perhaps").await.unwrap().workflow_run_id;
+    let run_id = app.client.trigger_url("/perhaps", &()).run_id("perhaps").await.unwrap().workflow_run_id;
     app.probe.reached("ask", 1).await;
     assert_eq!(app.tell_run(&run_id, "approved", "yes").await.unwrap(), Told::Stored(run_id.clone()));
     app.probe.open("ask");
     assert_eq!(app.output::<String>(&run_id).await, "done");
 
-    let again = app.client.trigger("/script", &[wait("approved")]).run_id("perhaps").await.unwrap();
+    let again = app.client.trigger_url("/script", &[wait("approved")]).run_id("perhaps").await.unwrap();
     assert_eq!(again.workflow_run_id, run_id);
     assert_eq!(app.waiting("approved", 1).await, [run_id], "the later run does not find what was left over");
 }
@@ -168,7 +168,7 @@ async fn a_registered_wait_has_its_timer_also_after_a_crash() {
 #[tokio::test(flavor = "multi_thread")]
 async fn all_of_a_thousand_simultaneous_registrations_hold() {
     let app = TestApp::in_memory();
-    let triggers = (0..1000).map(|_| app.client.trigger("/script", &[run("before"), wait("e")]));
+    let triggers = (0..1000).map(|_| app.client.trigger_url("/script", &[run("before"), wait("e")]));
     let started = app.client.trigger_many(triggers).await.unwrap();
     let mut waiting = app.waiting("e", 1000).await;
     let mut runs: Vec<String> = started.into_iter().map(|started| started.workflow_run_id).collect();

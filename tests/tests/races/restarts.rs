@@ -22,7 +22,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 async fn a_crash_right_after_the_trigger_loses_no_run() {
     let mut app = TestApp::unattached();
     let run_id = app.start([run("step")]).await;
-    let delayed = app.client.trigger("/script", &[run("step")]).delay(MINUTE).await.unwrap().workflow_run_id;
+    let delayed =
+        app.client.trigger_url("/script", &[run("step")]).delay(MINUTE).await.unwrap().workflow_run_id;
     app.crash_unattached().await;
     app.crash().await;
     assert_eq!(app.outcomes(&run_id).await, [Outcome::Ran]);
@@ -88,7 +89,7 @@ async fn a_crash_between_a_notification_and_the_resumption_loses_nothing() {
 #[tokio::test]
 async fn a_crash_between_two_attempts_neither_hurries_nor_forgets() {
     let mut app = TestApp::on_file();
-    let trigger = app.client.trigger("/script", &[flaky("flaky", 2)]).retries(2).retry_delay("60000");
+    let trigger = app.client.trigger_url("/script", &[flaky("flaky", 2)]).retries(2).retry_delay("60000");
     let run_id = trigger.await.unwrap().workflow_run_id;
     for attempts in 1..=2 {
         app.failed(&run_id, attempts).await;
@@ -143,7 +144,7 @@ async fn a_committed_step_never_runs_again_however_often_the_engine_stops() {
         let hanging = [Some(round % 8), None, None, None];
         let payloads =
             hanging.into_iter().enumerate().map(|(number, step)| (format!("{round}-{number}"), step));
-        let triggers = payloads.map(|payload| (app.client.trigger("/count", &payload), payload.0));
+        let triggers = payloads.map(|payload| (app.client.trigger_url("/count", &payload), payload.0));
         let (triggers, names): (Vec<_>, Vec<_>) = triggers.unzip();
         let started = app.client.trigger_many(triggers).await.unwrap();
         runs.extend(names.into_iter().zip(started.into_iter().map(|started| started.workflow_run_id)));
@@ -165,7 +166,7 @@ async fn a_committed_step_never_runs_again_however_often_the_engine_stops() {
 async fn a_delivery_over_http_that_was_interrupted_is_made_again() {
     let mut app = TestApp::on_file();
     let remote = Remote::start(&app.engine, "e").await;
-    let trigger = app.client.trigger(remote.url("slow"), &()).retries(0);
+    let trigger = app.client.trigger_url(remote.url("slow"), &()).retries(0);
     let run_id = trigger.await.unwrap().workflow_run_id;
     app.waiting("e", 1).await;
     app.tell("e", "data").await;
@@ -215,7 +216,7 @@ async fn the_timer_of_an_earlier_wait_does_not_end_a_later_one() {
 #[tokio::test]
 async fn a_shutdown_lets_the_running_step_end_and_hands_over_the_rest() {
     let mut app = TestApp::on_file();
-    let trigger = app.client.trigger("/script", &[hold("running"), run("next")]).retries(0);
+    let trigger = app.client.trigger_url("/script", &[hold("running"), run("next")]).retries(0);
     let run_id = trigger.await.unwrap().workflow_run_id;
     let group = app.start([together([hold("running"), wait("e"), run("beside")]), run("next")]).await;
     app.probe.reached("running", 2).await;
@@ -247,7 +248,7 @@ async fn a_shutdown_lets_the_running_step_end_and_hands_over_the_rest() {
 #[tokio::test]
 async fn a_shutdown_in_a_hurry_fails_no_run() {
     let mut app = TestApp::on_file();
-    let trigger = app.client.trigger("/script", &[hold("running"), run("next")]).retries(0);
+    let trigger = app.client.trigger_url("/script", &[hold("running"), run("next")]).retries(0);
     let run_id = trigger.await.unwrap().workflow_run_id;
     for times in 1..=3 {
         app.probe.reached("running", times).await;
@@ -302,7 +303,7 @@ async fn a_run_that_comes_to_a_step_during_a_shutdown_is_handed_over() {
         let mut app = TestApp::on_file_with(|router| {
             router.route("/between", post(workflow_axum::serve::<pause_between_steps>()))
         });
-        let run_id = app.client.trigger("/between", kind).retries(0).await.unwrap().workflow_run_id;
+        let run_id = app.client.trigger_url("/between", kind).retries(0).await.unwrap().workflow_run_id;
         app.tell_run(&run_id, "e", "").await.unwrap();
         app.probe.reached("between", 1).await;
         let engine = app.engine.clone();
@@ -331,7 +332,7 @@ async fn an_engine_that_has_been_shut_down_says_so() {
         app.engine.shutdown().await;
         let client = &app.client;
         let answers = [
-            client.trigger("/script", &()).await.map(drop),
+            client.trigger_url("/script", &()).await.map(drop),
             client.notify("e", "x").await.map(drop),
             client.notify("e", "x").run_id(&run_id).await.map(drop),
             client.cancel_run(&run_id).await.map(drop),

@@ -69,7 +69,7 @@ async fn a_step_is_retried_after_the_documented_delays_and_then_the_run_fails() 
 #[tokio::test]
 async fn a_step_that_succeeds_at_last_leaves_no_failures_behind() {
     let app = TestApp::in_memory();
-    let trigger = app.client.trigger("/script", &[flaky("one", 2), flaky("two", 2), wait("e")]);
+    let trigger = app.client.trigger_url("/script", &[flaky("one", 2), flaky("two", 2), wait("e")]);
     let run_id = trigger.retries(2).retry_delay("1000").await.unwrap().workflow_run_id;
     for place in ["one", "two"] {
         for attempt in 1..=2 {
@@ -95,7 +95,7 @@ async fn a_retry_delay_is_an_expression() {
         ("pow(10, 30)", [86_400_000; 3]),
     ] {
         let app = TestApp::in_memory();
-        let trigger = app.client.trigger("/script", &[flaky("flaky", 3)]).retry_delay(expression);
+        let trigger = app.client.trigger_url("/script", &[flaky("flaky", 3)]).retry_delay(expression);
         let run_id = trigger.await.unwrap().workflow_run_id;
         for (attempt, delay) in delays.into_iter().enumerate() {
             app.failed(&run_id, attempt + 1).await;
@@ -110,7 +110,7 @@ async fn a_retry_delay_is_an_expression() {
 async fn a_retry_delay_of_nothing_tries_at_once() {
     let app = TestApp::in_memory();
     for expression in ["0", "1000 * retried - 5000"] {
-        let trigger = app.client.trigger("/script", &[flaky("flaky", 3)]).retry_delay(expression);
+        let trigger = app.client.trigger_url("/script", &[flaky("flaky", 3)]).retry_delay(expression);
         let run_id = trigger.await.unwrap().workflow_run_id;
         assert_eq!(app.outcomes(&run_id).await, [Outcome::Ran], "{expression}");
     }
@@ -122,7 +122,7 @@ async fn a_retry_delay_of_nothing_tries_at_once() {
 async fn a_retry_delay_that_is_no_expression_is_refused() {
     let app = TestApp::in_memory();
     for (bad, why) in [("", "``"), ("1000 *", "`1000 *`"), ("2 * tries", "`tries`"), ("rm -rf", "`rm -rf`")] {
-        let refusal = app.client.trigger("/script", &[run("ran")]).retry_delay(bad).await.unwrap_err();
+        let refusal = app.client.trigger_url("/script", &[run("ran")]).retry_delay(bad).await.unwrap_err();
         assert!(matches!(refusal, ClientError::Refused { status: 400, .. }), "{refusal}");
         assert!(refusal.to_string().contains(why), "{refusal}");
     }
@@ -134,7 +134,7 @@ async fn a_retry_delay_that_is_no_expression_is_refused() {
 async fn a_run_without_retries_fails_at_the_first_failure() {
     let app = TestApp::in_memory();
     let run_id =
-        app.client.trigger("/script", &[flaky("flaky", 1)]).retries(0).await.unwrap().workflow_run_id;
+        app.client.trigger_url("/script", &[flaky("flaky", 1)]).retries(0).await.unwrap().workflow_run_id;
     let log = app.ended(&run_id).await;
     assert!(reason(&app, &log).await.contains("attempt 1 of `flaky` fails"));
     assert_eq!(app.probe.count("flaky"), 1);
@@ -272,7 +272,7 @@ fn routes(router: Router<Probe>) -> Router<Probe> {
 }
 
 async fn start_kind(app: &TestApp, kind: &str) -> String {
-    app.client.trigger("/kinds", kind).retry_delay("60000").await.unwrap().workflow_run_id
+    app.client.trigger_url("/kinds", kind).retry_delay("60000").await.unwrap().workflow_run_id
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -345,7 +345,7 @@ async fn a_run_that_succeeds_after_a_failure_shows_nothing_to_be_retried() {
 #[tokio::test]
 async fn a_step_may_have_retries_of_its_own() {
     let app = TestApp::in_memory_with(routes);
-    let trigger = app.client.trigger("/own", &()).retries(1).retry_delay("60000");
+    let trigger = app.client.trigger_url("/own", &()).retries(1).retry_delay("60000");
     let run_id = trigger.await.unwrap().workflow_run_id;
     for attempt in 1..=4 {
         app.failed(&run_id, attempt).await;
@@ -363,7 +363,7 @@ async fn a_step_may_have_retries_of_its_own() {
 #[tokio::test]
 async fn a_recorded_failure_lets_the_run_go_on() {
     let mut app = TestApp::on_file_with(routes);
-    let trigger = app.client.trigger("/try", &()).retries(2).retry_delay("60000");
+    let trigger = app.client.trigger_url("/try", &()).retries(2).retry_delay("60000");
     let run_id = trigger.await.unwrap().workflow_run_id;
     for attempt in 1..=2 {
         app.failed(&run_id, attempt).await;
@@ -384,7 +384,7 @@ async fn a_recorded_failure_lets_the_run_go_on() {
 async fn a_failing_member_of_a_group_does_not_repeat_the_others() {
     let mut app = TestApp::on_file();
     let group = together([run("a"), flaky("b", 2), run("c"), flaky("d", 1), wait("e"), sleep(MINUTE)]);
-    let trigger = app.client.trigger("/script", &[group, run("after")]).retry_delay("60000");
+    let trigger = app.client.trigger_url("/script", &[group, run("after")]).retry_delay("60000");
     let run_id = trigger.await.unwrap().workflow_run_id;
     app.failed(&run_id, 2).await;
     app.recorded(&run_id, 3).await;
@@ -409,7 +409,7 @@ async fn a_failing_member_of_a_group_does_not_repeat_the_others() {
 async fn the_last_failure_of_a_member_fails_the_run_with_its_waits() {
     let app = TestApp::in_memory();
     let group = together([flaky("flaky", 99), wait("e"), hold("held")]);
-    let run_id = app.client.trigger("/script", &[group]).retries(0).await.unwrap().workflow_run_id;
+    let run_id = app.client.trigger_url("/script", &[group]).retries(0).await.unwrap().workflow_run_id;
     let log = app.ended(&run_id).await;
     assert!(reason(&app, &log).await.contains("attempt 1 of `flaky` fails"));
     app.probe.left("held").await;
@@ -434,7 +434,7 @@ async fn a_failure_before_a_group_of_waits_is_forgotten_once_they_wait() {
     let app = TestApp::in_memory_with(|router| {
         router.route("/before-group", post(workflow_axum::serve::<fail_before_a_group>()))
     });
-    let trigger = app.client.trigger("/before-group", &()).retry_delay("60000");
+    let trigger = app.client.trigger_url("/before-group", &()).retry_delay("60000");
     let run_id = trigger.await.unwrap().workflow_run_id;
     app.failed(&run_id, 1).await;
     assert_next_attempt_after(&app, &run_id, "invoked", MINUTE).await;
@@ -458,7 +458,7 @@ async fn a_run_without_a_workflow_fails_and_says_why() {
     for (path, attempts, why) in
         [("/nowhere", 2, "no route"), ("/teapot", 2, "418"), ("/hello", 1, "not a workflow")]
     {
-        let trigger = app.client.trigger(path, &()).retries(1).retry_delay("60000");
+        let trigger = app.client.trigger_url(path, &()).retries(1).retry_delay("60000");
         let run_id = trigger.await.unwrap().workflow_run_id;
         if attempts > 1 {
             app.failed(&run_id, 1).await;

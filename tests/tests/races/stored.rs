@@ -226,7 +226,7 @@ async fn data_of_any_kind_arrives_as_it_was_sent() {
     for is_stored in [true, false] {
         let mut app = TestApp::on_file_with(routes);
         for (row, expected) in kinds.iter().zip(&expected) {
-            let run_id = app.client.trigger("/kinds", &()).await.unwrap().workflow_run_id;
+            let run_id = app.client.trigger_url("/kinds", &()).await.unwrap().workflow_run_id;
             if !is_stored {
                 app.probe.open("busy");
             }
@@ -262,7 +262,7 @@ async fn data_that_does_not_fit_fails_the_run_and_says_where() {
         ("{", "EOF"),
         ("plain text", "expected"),
     ] {
-        let run_id = app.client.trigger("/pay", &()).await.unwrap().workflow_run_id;
+        let run_id = app.client.trigger_url("/pay", &()).await.unwrap().workflow_run_id;
         app.waiting("payment", 1).await;
         app.client.notify("payment", &()).raw(data).run_id(&run_id).await.unwrap();
         let log = app.ended(&run_id).await;
@@ -275,7 +275,7 @@ async fn data_that_does_not_fit_fails_the_run_and_says_where() {
             errors[0].error
         );
     }
-    let run_id = app.client.trigger("/pay", &()).await.unwrap().workflow_run_id;
+    let run_id = app.client.trigger_url("/pay", &()).await.unwrap().workflow_run_id;
     app.client.notify("payment", &serde_json::json!({ "cents": 995 })).run_id(&run_id).await.unwrap();
     assert_eq!(app.output::<u64>(&run_id).await, 995);
 }
@@ -285,7 +285,7 @@ async fn data_that_does_not_fit_fails_the_run_and_says_where() {
 async fn large_data_arrives_whole() {
     const SIZE: usize = 8 * 1024 * 1024;
     let app = TestApp::on_file_with(routes);
-    let run_id = app.client.trigger("/large", &()).await.unwrap().workflow_run_id;
+    let run_id = app.client.trigger_url("/large", &()).await.unwrap().workflow_run_id;
     let data: Bytes = (0..SIZE).map(pattern).collect::<Vec<_>>().into();
     app.client.notify("large", &()).raw(data.clone()).run_id(&run_id).await.unwrap();
     app.probe.open("busy");

@@ -184,7 +184,8 @@ async fn the_longest_timeout_waits_for_ever() {
 async fn a_timeout_over_http_is_a_duration_or_a_number_of_seconds() {
     let app = TestApp::in_memory();
     // It never starts; its waits are registered by hand.
-    let trigger = app.client.trigger("http://127.0.0.1:9/", &()).delay(Duration::from_secs(1_000_000_000));
+    let trigger =
+        app.client.trigger_url("http://127.0.0.1:9/", &()).delay(Duration::from_secs(1_000_000_000));
     let run_id = trigger.await.unwrap().workflow_run_id;
     for (step, (timeout, seconds)) in
         [("10", 10), ("0", 0), ("90s", 90), ("7d", 604_800), ("1h30m", 5400)].into_iter().enumerate()

@@ -30,7 +30,7 @@ async fn only_the_engine_is_listened_to_while_signing_keys_are_set() {
 #[tokio::test]
 async fn a_key_that_the_engine_does_not_sign_with_stops_its_deliveries() {
     let remote = Remote::start_with(|engine| engine.signing_keys("other", "another")).await;
-    let run = remote.client.trigger("/text", &"hello").retries(0).await.unwrap().workflow_run_id;
+    let run = remote.client.trigger_url("/text", &"hello").retries(0).await.unwrap().workflow_run_id;
     let errors = remote.failure(&run).await;
     assert!(errors[0].contains("QSTASH_CURRENT_SIGNING_KEY"), "{errors:?}");
 }

@@ -49,7 +49,7 @@ impl Remote {
     }
 
     async fn trigger(&self, path: &str, payload: &impl Serialize) -> String {
-        self.client.trigger(path, payload).retry_delay("0").await.unwrap().workflow_run_id
+        self.client.trigger_url(path, payload).retry_delay("0").await.unwrap().workflow_run_id
     }
 
     async fn log(&self, run: &str) -> RunLog {

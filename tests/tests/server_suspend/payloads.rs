@@ -21,7 +21,7 @@ async fn text(ctx: WorkflowContext<String>) -> workflow::Result<String> {
 #[tokio::test]
 async fn a_payload_may_be_plain_text() {
     let remote = Remote::start().await;
-    let run = remote.client.trigger("/text", &()).raw("plain é", "text/plain").await.unwrap();
+    let run = remote.client.trigger_url("/text", &()).raw("plain é", "text/plain").await.unwrap();
     assert_eq!(remote.output(&run.workflow_run_id).await, json!("PLAIN É"));
 }
 
@@ -43,10 +43,11 @@ async fn sum(ctx: WorkflowContext<bytes::Bytes>) -> workflow::Result<u32> {
 async fn bytes_that_are_no_text_reach_the_workflow() {
     let remote = Remote::start().await;
     let bytes: &[u8] = &[0xff, 0xfe, 0x00, 0x80];
-    let run = remote.client.trigger("/sum", &()).raw(bytes, "application/octet-stream").await.unwrap();
+    let run = remote.client.trigger_url("/sum", &()).raw(bytes, "application/octet-stream").await.unwrap();
     assert_eq!(remote.output(&run.workflow_run_id).await, json!(255 + 254 + 128));
 
-    let several = [remote.client.trigger("/sum", &1), remote.client.trigger("/sum", &()).raw(bytes, "a/b")];
+    let several =
+        [remote.client.trigger_url("/sum", &1), remote.client.trigger_url("/sum", &()).raw(bytes, "a/b")];
     let error = remote.client.trigger_many(several).await.unwrap_err().to_string();
     assert!(error.contains("not UTF-8"), "{error}");
     assert_eq!(remote.client.logs(LogQuery::default()).await.unwrap().runs.len(), 1);

@@ -55,7 +55,7 @@ async fn steps_run_once_and_the_function_goes_on_with_their_results() {
     let remote = Remote::start().await;
     let triggered = remote
         .client
-        .trigger("/story", &Order { id: 21 })
+        .trigger_url("/story", &Order { id: 21 })
         .run_id("story-1")
         .header("X-User", "u")
         .header("X-User", "v")

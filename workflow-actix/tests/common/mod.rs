@@ -9,7 +9,7 @@ use workflow::{
 
 /// Triggers a run and waits until it has ended.
 pub async fn run(client: &Client, path: &str, payload: &impl serde::Serialize) -> RunLog {
-    let run = client.trigger(path, payload).await.unwrap().workflow_run_id;
+    let run = client.trigger_url(path, payload).await.unwrap().workflow_run_id;
     ended(client, &run).await
 }
 

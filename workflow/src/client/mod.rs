@@ -8,7 +8,7 @@
 //! let client = Client::new("http://127.0.0.1:8080", "token")?;
 //!
 //! let run = client
-//!     .trigger("https://shop.example/api/order", &serde_json::json!({ "id": 7 }))
+//!     .trigger_url("https://shop.example/api/order", &serde_json::json!({ "id": 7 }))
 //!     .run_id("order-7")
 //!     .label("retail")
 //!     .delay(Duration::from_secs(60))
@@ -21,6 +21,7 @@
 
 mod connection;
 mod http;
+mod locations;
 pub(crate) mod message;
 mod outcome;
 pub(crate) mod request;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use self::locations::Locations;
 pub(crate) use self::{connection::Connection, http::deliver_notification};
 pub use self::{
     http::HttpTransport,
@@ -40,7 +42,7 @@ pub use self::{
     tls::http_client_builder,
     types::*,
 };
-use crate::{engine::BoxFuture, protocol::run_id::run_id_of};
+use crate::{Workflow, engine::BoxFuture, protocol::run_id::run_id_of};
 
 /// Where the hosted service listens, unless `QSTASH_URL` says otherwise.
 pub const HOSTED_URL: &str = "https://qstash.upstash.io";
@@ -51,6 +53,7 @@ pub const HOSTED_URL: &str = "https://qstash.upstash.io";
 #[derive(Clone)]
 pub struct Client {
     transport: Arc<dyn Transport>,
+    locations: Arc<Locations>,
 }
 
 impl std::fmt::Debug for Client {
@@ -79,10 +82,68 @@ impl Client {
 
     /// A client that reaches its engine in this way.
     pub fn with_transport(transport: Arc<dyn Transport>) -> Self {
-        Self { transport }
+        Self { transport, locations: Arc::default() }
     }
 
-    /// Starts a run of the workflow at `url` with `payload` as JSON. Await it, possibly after setting options.
+    /// Tells where the workflows are that are mounted under their names: `prefix/<name>`, with dashes in the name instead of
+    /// underscores. `prefix` is a path of the app or, for an app elsewhere, an absolute URL.
+    ///
+    /// ```
+    /// # use workflow::{Client, WorkflowContext, workflow};
+    /// # #[workflow] async fn process_order(ctx: WorkflowContext<u64>) -> workflow::Result<()> { Ok(()) }
+    /// # #[workflow] async fn cancel_order(ctx: WorkflowContext<u64>) -> workflow::Result<()> { Ok(()) }
+    /// # fn f(client: Client) {
+    /// let client = client.workflows_at("/api").workflow_at::<cancel_order>("/orders/cancel");
+    /// let starts = client.trigger::<process_order>(&7); // at /api/process-order
+    /// let starts = client.trigger::<cancel_order>(&7); // at /orders/cancel
+    /// # }
+    /// ```
+    pub fn workflows_at(mut self, prefix: impl AsRef<str>) -> Self {
+        Arc::make_mut(&mut self.locations).set_prefix(prefix.as_ref());
+        self
+    }
+
+    /// Tells where the workflow `W` is, if not [where the others are](Self::workflows_at): a path of the app or an absolute
+    /// URL.
+    pub fn workflow_at<W: Workflow>(mut self, url: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.locations).set::<W>(url.into());
+        self
+    }
+
+    /// Starts a run of the workflow `W` with `payload` as JSON (`bytes::Bytes` as they are). Await it, possibly after setting
+    /// options.
+    ///
+    /// ```no_run
+    /// # use workflow::{Client, WorkflowContext, workflow};
+    /// #[workflow]
+    /// async fn process_order(ctx: WorkflowContext<u64>) -> workflow::Result<String> {
+    ///     Ok(format!("order {} is done", ctx.request_payload()))
+    /// }
+    ///
+    /// # async fn example(client: Client) -> Result<(), workflow::ClientError> {
+    /// // Once, where the client is made:
+    /// let client = client.workflows_at("/api");
+    ///
+    /// let started = client.trigger::<process_order>(&7).run_id("order-7").await?;
+    /// if let Some(run) = client.run(&started.workflow_run_id).await? {
+    ///     let answer: Option<String> = run.result::<process_order>()?;
+    /// }
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When awaited: [`ClientError::Configuration`] if the client was not told where the workflow is
+    /// ([`workflows_at`](Self::workflows_at), [`workflow_at`](Self::workflow_at)); else as for
+    /// [`trigger_url`](Self::trigger_url).
+    pub fn trigger<W: Workflow>(&self, payload: &W::Payload) -> TriggerRequest
+    where
+        W::Payload: Serialize,
+    {
+        TriggerRequest::of_workflow::<W>(self.transport.clone(), self.locations.url_of::<W>(), payload)
+    }
+
+    /// Starts a run of the workflow at `url` with `payload` as JSON. Await it, possibly after setting options. For workflows
+    /// that are known to this program there is [`trigger`](Self::trigger), which checks the type of the payload.
     ///
     /// `url` is absolute or, on an embedded engine or where a base URL is known, a path of the app.
     ///
@@ -90,8 +151,8 @@ impl Client {
     /// When awaited: [`ClientError::Encoding`] if the payload does not serialize, [`ClientError::Refused`] or
     /// [`ClientError::Unreachable`] as the engine answers. After an error it is unknown whether the run was started only if
     /// the engine could not be reached; with a [`run_id`](TriggerRequest::run_id) of your own, trying again is safe.
-    pub fn trigger<T: Serialize + ?Sized>(&self, url: impl Into<String>, payload: &T) -> TriggerRequest {
-        TriggerRequest::new(self.transport.clone(), url.into(), payload)
+    pub fn trigger_url<T: Serialize + ?Sized>(&self, url: impl Into<String>, payload: &T) -> TriggerRequest {
+        TriggerRequest::new(self.transport.clone(), Ok(url.into()), payload)
     }
 
     /// Starts several runs, all or none. The answers are in the order of the requests.

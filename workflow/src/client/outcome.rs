@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::{ClientError, RunLog, RunState, StepError};
-use crate::workflow::decode_payload;
+use crate::{Workflow, workflow::decode_payload};
 
 impl RunLog {
     /// Whether the run has succeeded, failed or been cancelled.
@@ -38,6 +38,17 @@ impl RunLog {
             RunState::RunCanceled => "was cancelled".to_owned(),
         };
         Err(ClientError::Unsuccessful { run_id: self.workflow_run_id.clone(), reason })
+    }
+
+    /// What the workflow `W`, whose run this is, has returned: [`response`](Self::response) with the type that `W` declares.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn result<W: Workflow>(&self) -> Result<Option<W::Output>, ClientError>
+    where
+        W::Output: DeserializeOwned + 'static,
+    {
+        self.response()
     }
 
     /// Why the last failed attempt of what comes next has failed, if there is one. Of a run that has failed, it is why.

@@ -1,19 +1,21 @@
-//! Requests as they are put together: `client.trigger(..).run_id(..).label(..).await`.
+//! Requests as they are put together: `client.trigger_url(..).run_id(..).label(..).await`.
 
-use std::{future::IntoFuture, sync::Arc, time::Duration};
+use std::{any::Any, future::IntoFuture, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::{ClientError, Notification, Notified, Transport, Trigger, Triggered};
-use crate::{engine::BoxFuture, protocol::run_id::run_id_of};
+use crate::{Workflow, engine::BoxFuture, protocol::run_id::run_id_of};
 
-/// A run about to be started; made by [`Client::trigger`](super::Client::trigger).
+/// A run about to be started; made by [`Client::trigger`](super::Client::trigger) and
+/// [`Client::trigger_url`](super::Client::trigger_url).
 ///
 /// It does nothing until it is awaited, or given to [`Client::trigger_many`](super::Client::trigger_many).
 #[must_use = "a trigger does nothing until it is awaited"]
 pub struct TriggerRequest {
     transport: Arc<dyn Transport>,
+    url: Result<String, ClientError>,
     trigger: Trigger,
     encoded: Result<(), ClientError>,
 }
@@ -21,11 +23,26 @@ pub struct TriggerRequest {
 impl TriggerRequest {
     pub(super) fn new<T: Serialize + ?Sized>(
         transport: Arc<dyn Transport>,
-        url: String,
+        url: Result<String, ClientError>,
         payload: &T,
     ) -> Self {
         let (body, encoded) = encode(payload, "the payload");
-        Self { transport, trigger: Trigger { url, body, ..Trigger::default() }, encoded }
+        Self { transport, url, trigger: Trigger { body, ..Trigger::default() }, encoded }
+    }
+
+    pub(super) fn of_workflow<W: Workflow>(
+        transport: Arc<dyn Transport>,
+        url: Result<String, ClientError>,
+        payload: &W::Payload,
+    ) -> Self
+    where
+        W::Payload: Serialize,
+    {
+        // Such a workflow reads the bytes as they are.
+        match (payload as &dyn Any).downcast_ref::<Bytes>() {
+            Some(bytes) => Self::new(transport, url, &()).raw(bytes.clone(), "application/octet-stream"),
+            None => Self::new(transport, url, payload),
+        }
     }
 
     /// Sends these bytes instead of JSON. The endpoint gets them as they are.
@@ -83,7 +100,7 @@ impl TriggerRequest {
     pub(super) fn into_trigger(self) -> Result<Trigger, ClientError> {
         self.encoded?;
         check_labels(&self.trigger.labels)?;
-        Ok(self.trigger)
+        Ok(Trigger { url: self.url?, ..self.trigger })
     }
 
     async fn send(self) -> Result<Triggered, ClientError> {

@@ -32,7 +32,7 @@ pub(super) async fn start<W: Workflow>(engine: &EngineHandle, request: &Request)
 
 async fn trigger(client: &Client, request: &Request) -> Result<Triggered, ClientError> {
     let content_type = text(&request.headers, CONTENT_TYPE.as_str()).unwrap_or("application/json");
-    let mut trigger = client.trigger(path(&request.url), &()).raw(request.body.clone(), content_type);
+    let mut trigger = client.trigger_url(path(&request.url), &()).raw(request.body.clone(), content_type);
     for label in text(&request.headers, LABEL).unwrap_or_default().split(',').map(str::trim) {
         if !label.is_empty() {
             trigger = trigger.label(label);

@@ -73,7 +73,8 @@ impl Player {
         match action {
             Action::Trigger { id, delay, retries, ops } => {
                 let ops = placed(ops, self.reference.next_number());
-                let mut request = self.app.client.trigger(script::PATH, &ops).delay(*delay).retries(*retries);
+                let mut request =
+                    self.app.client.trigger_url(script::PATH, &ops).delay(*delay).retries(*retries);
                 request = request.retry_delay(RETRY_DELAY.as_millis().to_string());
                 if let Some(id) = id {
                     request = request.run_id(*id);

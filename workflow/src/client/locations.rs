@@ -1,0 +1,47 @@
+//! Where workflows are reached, so that a trigger names the workflow and not its URL.
+
+use std::{any::TypeId, collections::HashMap};
+
+use super::ClientError;
+use crate::Workflow;
+
+/// Where a client's workflows are.
+#[derive(Clone, Default)]
+pub(super) struct Locations {
+    /// Without a trailing slash.
+    prefix: Option<String>,
+    own: HashMap<TypeId, String>,
+}
+
+impl Locations {
+    pub(super) fn set_prefix(&mut self, prefix: &str) {
+        self.prefix = Some(prefix.trim_end_matches('/').to_owned());
+    }
+
+    pub(super) fn set<W: Workflow>(&mut self, url: String) {
+        self.own.insert(TypeId::of::<W>(), url);
+    }
+
+    /// The URL of a workflow: its own, or its name under the prefix.
+    ///
+    /// # Errors
+    /// [`ClientError::Configuration`] with the lines that would tell it.
+    pub(super) fn url_of<W: Workflow>(&self) -> Result<String, ClientError> {
+        match (self.own.get(&TypeId::of::<W>()), &self.prefix) {
+            (Some(url), _) => Ok(url.clone()),
+            (None, Some(prefix)) => Ok(format!("{prefix}/{}", segment_of::<W>())),
+            (None, None) => Err(ClientError::Configuration(format!(
+                "this client does not know where the workflow `{name}` is mounted; tell it where the client is made: \
+                 `client.workflow_at::<{name}>(\"/api/{segment}\")` for this workflow alone, or \
+                 `client.workflows_at(\"/api\")` for all that are mounted under their names",
+                name = W::NAME,
+                segment = segment_of::<W>(),
+            ))),
+        }
+    }
+}
+
+/// The workflow's name as paths have it: with dashes.
+fn segment_of<W: Workflow>() -> String {
+    W::NAME.replace('_', "-")
+}
