@@ -1,13 +1,17 @@
-//! The app as an embedded engine sees it: built a second time, on threads of its own.
+//! The app as an embedded engine sees it: built once more, on threads of its own.
 //!
-//! An actix app lives on one thread: each worker of a server builds its own and none can be called from outside. The engine
-//! therefore has workers of its own, which build the app with the same closure and take requests through channels. The other way
-//! would be to send deliveries through a socket to the app's own server. Against that speaks that
+//! An actix app lives on one thread: each worker of a server builds its own, and none can be called from outside. The engine
+//! therefore has workers of its own, which build the app with the same closure and take requests through channels. The other
+//! way would be to send deliveries through a socket to the app's own server. Against that speaks that
 //!
-//! * the server's workers end before the engine does: a step that runs while the process is told to stop would be cut off,
-//!   where here it ends and is recorded;
-//! * there would have to be a server, at a known address, without TLS or with a certificate for that address;
-//! * it costs more.
+//! * the server's workers end before the engine does. A step that runs while the process is asked to stop would be cut off;
+//!   here it ends and is recorded;
+//! * there would have to be a server, and its address, certificate and connection limits would be the engine's business;
+//! * it costs more: 87 instead of 49 microseconds of CPU for a run of one step (client, engine and workflow together), and 215
+//!   instead of 155 for one of ten, with 128 runs in flight. Called like this, an actix app is as fast as an axum app.
+//!
+//! A worker's thread is like one of a server: single-threaded runtime, `LocalSet`, and the actix system in which the app is
+//! attached, if there is one.
 
 use std::{
     io,

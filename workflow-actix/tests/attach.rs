@@ -4,14 +4,17 @@
 
 mod common;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use actix_web::{App, HttpServer, web};
-use common::{ended, run};
-use workflow::{WorkflowContext, client::RunState, workflow};
+use common::{ended, run, tell};
+use workflow::{WaitResult, WorkflowContext, client::RunState, workflow};
 use workflow_actix::{attach, serve};
 use workflow_engine::Engine;
 
@@ -69,8 +72,10 @@ async fn deliveries_run_in_the_system_in_which_the_app_is_attached() {
 #[workflow]
 async fn count(ctx: WorkflowContext<()>, begun: web::Data<AtomicUsize>) -> workflow::Result<usize> {
     let before = begun.fetch_add(1, Ordering::SeqCst);
-    ctx.sleep("end the delivery", std::time::Duration::from_millis(1)).await?;
-    Ok(before)
+    match ctx.wait_for_event("end the delivery", "go", Duration::from_secs(60)).await? {
+        WaitResult::Received(()) => Ok(before),
+        WaitResult::TimedOut => Err(workflow::Error::non_retryable("nobody said go")),
+    }
 }
 
 #[actix_web::test]
@@ -89,10 +94,13 @@ async fn however_many_workers_a_server_has_a_delivery_is_made_once() {
     let server = server.bind(("127.0.0.1", 0)).unwrap().run();
     let handle = server.handle();
     let serving = actix_web::rt::spawn(server);
-    let log = run(&engine.client(), "/count", &()).await;
+    let client = engine.client();
+    let run = client.trigger_url("/count", &()).await.unwrap().workflow_run_id;
+    tell(&client, "go").await;
+    let log = ended(&client, &run).await;
 
     assert_eq!(log.workflow_state, RunState::RunSuccess, "{log:#?}");
-    // Once when it began, and once when the sleep was over.
+    // Once when it began, and once when the wait was over.
     assert_eq!(begun.load(Ordering::SeqCst), 2);
     handle.stop(true).await;
     serving.await.unwrap().unwrap();
@@ -154,7 +162,7 @@ async fn an_app_that_cannot_be_built_fails_no_run() {
     // The engine's own copies of the closure and of what it makes are gone once each has failed.
     drop(attach(broken, &engine.handle()));
     assert_eq!(failures.recv().await, None::<()>);
-    engine.shutdown_within(std::time::Duration::ZERO).await;
+    engine.shutdown_within(Duration::ZERO).await;
 
     let engine = Engine::open(&file).unwrap();
     let good = || App::new().data_factory(async || Ok::<_, ()>("Hello")).route("/greet", serve::<greet>());

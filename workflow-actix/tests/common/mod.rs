@@ -28,3 +28,11 @@ pub async fn ended(client: &Client, run: &str) -> RunLog {
     };
     tokio::time::timeout(Duration::from_secs(60), look).await.expect("the run ends within a minute")
 }
+
+/// Waits until a run waits for the event, and notifies it.
+pub async fn tell(client: &Client, event: &str) {
+    while client.get_waiters(event).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    client.notify(event, &()).await.unwrap();
+}
