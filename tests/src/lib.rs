@@ -1,11 +1,13 @@
 //! What the tests of several crates share: an app with an engine whose time stands still until it is moved ([`TestApp`]),
 //! workflows that do what their payload says ([`script`]), a window into running steps ([`Probe`]), a minimal endpoint of
-//! another process ([`remote`]), and the HTTP API on a port of its own ([`Served`], [`TestApi`]).
+//! another process ([`remote`]), the HTTP API on a port of its own ([`Served`], [`TestApi`]), and what every adapter of a web
+//! framework must do ([`adapters`]).
 //!
 //! Nothing here waits for a fixed time: a test waits until something is the case, and fails if that takes absurdly long.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+pub mod adapters;
 mod api;
 mod app;
 mod probe;
