@@ -293,6 +293,28 @@ async fn a_workflow_sees_that_its_notification_was_refused() {
     assert_eq!(nobody, &[]);
 }
 
+/// 2b E.25: a run of this process is no business of endpoints over HTTP: what they submit for it is refused, and the run is not
+/// disturbed.
+#[tokio::test]
+async fn a_submission_for_a_run_of_this_process_is_refused() {
+    let app = TestApp::in_memory();
+    let run_id = app.start([run("first"), wait("e"), run("last")]).await;
+    app.waiting("e", 1).await;
+    let refusals = [
+        submit(&app.engine, &run_id, &step(2, "1")).await.unwrap_err(),
+        submit(&app.engine, &run_id, &step(7, "1")).await.unwrap_err(),
+        remote::wait(&app.engine, &run_id, "e", 2, "1d").await.unwrap_err(),
+        remote::wait(&app.engine, &run_id, "e", 7, "1d").await.unwrap_err(),
+    ];
+    for refusal in refusals {
+        assert!(matches!(refusal, EngineError::Refused(_)), "{refusal}");
+        assert!(refusal.to_string().contains(&run_id), "{refusal}");
+    }
+    assert_eq!(app.waiters("e").await, [run_id.clone()]);
+    app.tell("e", "on").await;
+    assert_eq!(app.outcomes(&run_id).await, [Outcome::Ran, received("on"), Outcome::Ran]);
+}
+
 /// 2b E.25: a result of a run that has ended is refused as such, and changes nothing.
 #[tokio::test]
 async fn a_result_after_the_end_is_refused() {

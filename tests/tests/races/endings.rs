@@ -6,12 +6,12 @@ use axum::{Router, extract::State, routing::post};
 use bytes::Bytes;
 use workflow::{
     ClientError, WorkflowContext,
-    client::{RunFilter, RunState},
+    client::{GroupKind, RunFilter, RunState},
     workflow,
 };
 use workflow_tests::{
     Probe, TestApp, Told, eventually,
-    script::{Op, Outcome, hold, received, run, sleep, together, wait, wait_for},
+    script::{Op, Outcome, flaky, hold, received, run, sleep, together, wait, wait_for},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -273,6 +273,33 @@ async fn a_late_result_of_a_step_that_cannot_be_stopped_is_not_recorded() {
     assert_eq!(app.ended(&run_id).await.workflow_state, RunState::RunCanceled);
     assert_eq!(app.steps(&run_id).await, []);
     assert_eq!(app.probe.count("after"), 0);
+}
+
+/// A listing shows each run as it was at one moment, also while it ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_listed_as_it_was_at_one_moment() {
+    let app = TestApp::on_file();
+    for round in 0..100 {
+        let last = if round % 2 == 0 { run("last") } else { flaky("last", 1) };
+        let request = app.client.trigger_url("/script", &[run("first"), run("second"), last]).retries(0);
+        let run_id = request.await.unwrap().workflow_run_id;
+        loop {
+            let log = app.log(&run_id).await;
+            let recorded = log.steps.iter().filter(|group| group.kind != GroupKind::Next).count() - 1;
+            let errors: usize =
+                log.steps.iter().flat_map(|group| &group.steps).map(|step| step.errors.len()).sum();
+            let state = log.workflow_state;
+            assert_eq!(log.workflow_run_completed_at.is_some(), state != RunState::RunStarted, "{log:#?}");
+            assert_eq!(log.dlq_id.is_some(), state == RunState::RunFailed, "{log:#?}");
+            assert_eq!(errors, usize::from(state == RunState::RunFailed), "{log:#?}");
+            match state {
+                RunState::RunStarted => continue,
+                RunState::RunSuccess => assert_eq!(recorded, 3),
+                _ => assert_eq!(recorded, 2),
+            }
+            break;
+        }
+    }
 }
 
 /// 2b F.32: what a run has not read goes with it; what it has read before a failure is not read twice.

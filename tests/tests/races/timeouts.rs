@@ -7,7 +7,7 @@ use workflow_engine::EngineError;
 use workflow_tests::{
     START, TestApp, Told,
     remote::{self},
-    script::{Outcome, hold, received, sleep, together, wait, wait_for},
+    script::{Outcome, hold, received, run, sleep, together, wait, wait_for},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -117,6 +117,29 @@ async fn a_timeout_that_fell_due_while_the_engine_was_down_fires_at_its_start() 
     app.waiting("e", 1).await;
     assert_eq!(app.tell("e", "in time").await, [Told::Delivered(run_id.clone())]);
     assert_eq!(app.outcomes(&run_id).await, [Outcome::TimedOut, received("in time")]);
+}
+
+/// 2b B.12: thousands of waits and sleeps that end at the same moment: none is forgotten.
+#[tokio::test]
+async fn thousands_of_timers_of_one_moment_all_fire() {
+    let app = TestApp::in_memory();
+    let waits = (0..2500).map(|_| app.client.trigger_url("/script", &[wait_for("e", MINUTE)]));
+    let sleeps = (0..2500).map(|_| app.client.trigger_url("/script", &[sleep(MINUTE), run("slept")]));
+    let waits = app.client.trigger_many(waits).await.unwrap();
+    let sleeps = app.client.trigger_many(sleeps).await.unwrap();
+    app.waiting("e", 2500).await;
+    for sleeping in &sleeps {
+        app.recorded(&sleeping.workflow_run_id, 1).await;
+    }
+    app.advance(MINUTE);
+    for waiting in &waits {
+        assert_eq!(app.outcomes(&waiting.workflow_run_id).await, [Outcome::TimedOut]);
+    }
+    for sleeping in &sleeps {
+        assert_eq!(app.outcomes(&sleeping.workflow_run_id).await, [Outcome::Slept, Outcome::Ran]);
+    }
+    assert_eq!(app.probe.count("slept"), 2500);
+    app.engine.shutdown().await;
 }
 
 /// 2b B.12: a clock that is set back and forward again fires nothing early, nothing twice, and forgets nothing.

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use proptest::{prelude::*, test_runner::TestRunner};
 use workflow::{
     ClientError,
-    client::{LogQuery, RunLog, RunState, StepState},
+    client::{GroupKind, LogQuery, RunLog, RunState},
     protocol::StepType,
 };
 use workflow_tests::{
@@ -32,7 +32,8 @@ const CASES: u32 = 100;
 #[test]
 fn the_engine_behaves_like_the_reference() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let mut config = ProptestConfig { max_shrink_time: 120_000, ..ProptestConfig::default() };
+    let mut config =
+        ProptestConfig { source_file: Some(file!()), max_shrink_time: 120_000, ..ProptestConfig::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = CASES;
     }
@@ -222,9 +223,14 @@ fn placed(ops: &[Op], run: usize) -> Vec<Op> {
 fn seen(log: &RunLog) -> Seen {
     assert_eq!(log.dlq_id.is_some(), log.workflow_state == RunState::RunFailed);
     assert_eq!(log.workflow_run_completed_at.is_none(), log.workflow_state == RunState::RunStarted);
-    let steps = log.steps.iter().flat_map(|group| &group.steps);
-    let resolved = steps
-        .filter(|step| step.step_type == Some(StepType::Wait) && step.state == Some(StepState::StepSuccess));
+    let (next, recorded): (Vec<_>, Vec<_>) =
+        log.steps.iter().partition(|group| group.kind == GroupKind::Next);
+    let recorded: Vec<_> = recorded.into_iter().flat_map(|group| &group.steps).skip(1).collect();
+    let next: Vec<_> = next.into_iter().flat_map(|group| &group.steps).collect();
+    let resolved = recorded.iter().filter(|step| step.step_type == Some(StepType::Wait));
+    let failed = next.iter().filter(|step| !step.errors.is_empty());
+    let mut due: Vec<_> = failed.clone().filter_map(|step| step.next_delivery_time).collect();
+    due.sort_unstable();
     let outcome = |step: &workflow::client::StepLog| match step.wait_timeout {
         Some(true) => Outcome::TimedOut,
         _ => Outcome::Received(serde_json::from_str(step.out.as_deref().unwrap()).unwrap()),
@@ -234,5 +240,8 @@ fn seen(log: &RunLog) -> Seen {
         state: log.workflow_state,
         output: log.workflow_run_response.as_deref().map(|json| serde_json::from_str(json).unwrap()),
         waits: resolved.map(|step| (step.step_id.unwrap(), outcome(step))).collect(),
+        recorded: recorded.len(),
+        failed: failed.map(|step| step.errors.len()).sum(),
+        due,
     }
 }

@@ -36,6 +36,12 @@ pub struct Seen {
     pub output: Option<serde_json::Value>,
     /// What came of its waits so far, by step.
     pub waits: BTreeMap<u32, Outcome>,
+    /// How many of its steps are recorded. A sleep is when it begins.
+    pub recorded: usize,
+    /// How many attempts have failed of what is not done.
+    pub failed: usize,
+    /// When the next attempts are due (in milliseconds since the Unix epoch), sorted.
+    pub due: Vec<i64>,
 }
 
 /// The answer to a notification.
@@ -67,6 +73,9 @@ struct Run {
     /// What came of the ops that are over.
     outcomes: Vec<Outcome>,
     waits: BTreeMap<u32, Outcome>,
+    recorded: usize,
+    /// Failed attempts of members of the current op.
+    failed: BTreeMap<usize, u32>,
     /// The steps of the current op, once it has begun.
     members: Option<Vec<Member>>,
     /// The first step of the current op.
@@ -76,7 +85,7 @@ struct Run {
 enum Member {
     Waiting { event: String, deadline: i64 },
     Sleeping { until: i64 },
-    Failed { place: String, failures: u32, attempts: u32, due: i64 },
+    Failed { due: i64 },
     Done(Outcome),
 }
 
@@ -123,6 +132,8 @@ impl Reference {
             stored: VecDeque::new(),
             outcomes: Vec::new(),
             waits: BTreeMap::new(),
+            recorded: 0,
+            failed: BTreeMap::new(),
             members: None,
             first_step: 1,
         });
@@ -188,6 +199,9 @@ impl Reference {
             state: run.state,
             output: run.output.clone(),
             waits: run.waits.clone(),
+            recorded: run.recorded,
+            failed: run.failed.values().sum::<u32>() as usize,
+            due: run.due(),
         };
         let waiters = events.iter().map(|event| {
             let mut waiters: Vec<_> = self.runs.iter().flat_map(|run| run.waiters(event)).collect();
@@ -228,8 +242,21 @@ impl Run {
     fn end(&mut self, state: RunState, output: Option<serde_json::Value>) {
         self.state = state;
         self.output = output;
+        if state == RunState::RunSuccess {
+            self.failed.clear();
+        }
         self.members = None;
         self.stored.clear();
+    }
+
+    fn due(&self) -> Vec<i64> {
+        let due = |member: &Member| match member {
+            Member::Failed { due } => Some(*due),
+            _ => None,
+        };
+        let mut all: Vec<_> = self.members.iter().flatten().filter_map(due).collect();
+        all.sort_unstable();
+        all
     }
 
     fn waiters(&self, event: &str) -> Vec<(String, i64)> {
@@ -270,6 +297,9 @@ impl Run {
     }
 
     fn resolve(&mut self, index: usize, outcome: Outcome) {
+        // A sleep is recorded when it begins.
+        self.recorded += usize::from(outcome != Outcome::Slept);
+        self.failed.remove(&index);
         if matches!(outcome, Outcome::Received(_) | Outcome::TimedOut) {
             self.waits.insert(self.first_step + u32::try_from(index).unwrap(), outcome.clone());
         }
@@ -294,22 +324,19 @@ impl Run {
             return true;
         };
         let Some(members) = &self.members else {
-            self.begin(op, now, executions);
+            self.begin(&op, now);
             return true;
         };
-        for (index, member) in members.iter().enumerate() {
-            match member {
-                Member::Sleeping { until } if *until <= now => {
-                    self.resolve(index, Outcome::Slept);
-                    return true;
-                }
-                Member::Failed { place, failures, attempts, due } if *due <= now => {
-                    let (place, failures, attempts) = (place.clone(), *failures, *attempts);
-                    self.attempt(index, place, failures, attempts + 1, now, executions);
-                    return true;
-                }
-                _ => {}
-            }
+        let is_over = |member: &Member| matches!(member, Member::Sleeping { until } if *until <= now);
+        if let Some(index) = members.iter().position(is_over) {
+            self.resolve(index, Outcome::Slept);
+            return true;
+        }
+        let is_due = |member: &Member| matches!(member, Member::Failed { due } if *due <= now);
+        let due: Vec<_> = (0..members.len()).filter(|index| is_due(&members[*index])).collect();
+        if !due.is_empty() {
+            self.attempt(&due, &op, now, executions);
+            return true;
         }
         let done = members.iter().map(|member| match member {
             Member::Done(outcome) => Some(outcome.clone()),
@@ -325,52 +352,61 @@ impl Run {
         true
     }
 
-    fn begin(&mut self, op: Op, now: i64, executions: &mut BTreeMap<String, usize>) {
-        let ops = match op {
-            Op::Together(ops) => ops,
-            alone => vec![alone],
+    fn begin(&mut self, op: &Op, now: i64) {
+        let member = |op: &Op| match op {
+            Op::Wait(event, timeout) => {
+                Member::Waiting { event: event.clone(), deadline: now + milliseconds(*timeout) }
+            }
+            Op::Sleep(duration) => Member::Sleeping { until: now + milliseconds(*duration) },
+            // Its first attempt is due.
+            _ => Member::Failed { due: now },
         };
-        self.members = Some(Vec::new());
-        for (index, op) in ops.into_iter().enumerate() {
-            let member = match &op {
-                Op::Wait(event, timeout) => {
-                    Member::Waiting { event: event.clone(), deadline: now + milliseconds(*timeout) }
-                }
-                Op::Sleep(duration) => Member::Sleeping { until: now + milliseconds(*duration) },
-                // Replaced by the first attempt.
-                _ => Member::Done(Outcome::Ran),
-            };
-            self.members.as_mut().unwrap().push(member);
-            match op {
-                Op::Wait(event, _) => {
-                    if let Some(place) = self.stored.iter().position(|(stored, _)| *stored == event) {
-                        let (_, data) = self.stored.remove(place).unwrap();
-                        self.resolve(index, Outcome::Received(data));
-                    }
-                }
-                Op::Flaky(place, failures) => self.attempt(index, place, failures, 1, now, executions),
-                _ => {}
+        let ops = members(op);
+        self.members = Some(ops.iter().map(member).collect());
+        self.recorded += ops.iter().filter(|op| matches!(op, Op::Sleep(_))).count();
+        for (index, op) in ops.iter().enumerate() {
+            if let Op::Wait(event, _) = op
+                && let Some(place) = self.stored.iter().position(|(stored, _)| stored == event)
+            {
+                let (_, data) = self.stored.remove(place).unwrap();
+                self.resolve(index, Outcome::Received(data));
             }
         }
     }
 
-    fn attempt(
-        &mut self,
-        index: usize,
-        place: String,
-        failures: u32,
-        attempts: u32,
-        now: i64,
-        executions: &mut BTreeMap<String, usize>,
-    ) {
-        *executions.entry(place.clone()).or_default() += 1;
-        if attempts > failures {
-            self.resolve(index, Outcome::Ran);
-        } else if attempts > self.retries {
-            self.end(RunState::RunFailed, None);
-        } else if let Some(member) = self.members.as_mut().and_then(|members| members.get_mut(index)) {
-            *member = Member::Failed { place, failures, attempts, due: now + milliseconds(RETRY_DELAY) };
+    /// The bodies of these members run side by side; then their results count one after the other, unless one of them has
+    /// failed the run.
+    fn attempt(&mut self, due: &[usize], op: &Op, now: i64, executions: &mut BTreeMap<String, usize>) {
+        let ops = members(op);
+        let flaky = |index: usize| match &ops[index] {
+            Op::Flaky(place, failures) => (place, *failures),
+            other => panic!("{other:?} has no attempts"),
+        };
+        for index in due {
+            *executions.entry(flaky(*index).0.clone()).or_default() += 1;
         }
+        for index in due {
+            let failed = self.failed.get(index).copied().unwrap_or_default();
+            if failed >= flaky(*index).1 {
+                self.resolve(*index, Outcome::Ran);
+                continue;
+            }
+            self.failed.insert(*index, failed + 1);
+            if failed >= self.retries {
+                return self.end(RunState::RunFailed, None);
+            }
+            if let Some(member) = self.members.as_mut().and_then(|members| members.get_mut(*index)) {
+                *member = Member::Failed { due: now + milliseconds(RETRY_DELAY) };
+            }
+        }
+    }
+}
+
+/// The steps of an op.
+fn members(op: &Op) -> &[Op] {
+    match op {
+        Op::Together(ops) => ops,
+        alone => std::slice::from_ref(alone),
     }
 }
 
