@@ -2,10 +2,12 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{Path, ext::IdentExt, parse2, spanned::Spanned};
+use syn::{LitStr, Path, ext::IdentExt, parse2, spanned::Spanned};
 
 use crate::{
-    parse::{Function, Options},
+    body::{Warning, examine},
+    options::Options,
+    parse::Function,
     validate::{Parts, validate},
 };
 
@@ -17,14 +19,22 @@ pub fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
     };
     let beside = match parse2::<Function>(item.clone()) {
         Ok(function) => {
+            let name = &function.signature.ident;
             let implementation = match validate(&function.signature) {
                 Ok(parts) if mistakes.is_none() => {
-                    implementation(&options.krate, &function.signature.ident, &parts)
+                    let implementation = implementation(&options, name, &parts);
+                    let found =
+                        examine(function.body.clone(), &function.context_name(), options.lint_nondeterminism);
+                    for mistake in found.mistakes {
+                        combine(&mut mistakes, mistake);
+                    }
+                    let warnings = found.warnings.iter().map(Warning::to_tokens);
+                    quote!(#implementation #(#warnings)*)
                 }
-                Ok(_) => placeholder(&options.krate, &function.signature.ident),
+                Ok(_) => placeholder(&options.krate, name),
                 Err(more) => {
                     combine(&mut mistakes, more);
-                    placeholder(&options.krate, &function.signature.ident)
+                    placeholder(&options.krate, name)
                 }
             };
             with_type(&function, implementation)
@@ -63,9 +73,11 @@ fn with_type(function: &Function, implementation: TokenStream) -> TokenStream {
 
 // Input:  async fn order(ctx: WorkflowContext<Order>, State(shop): State<Shop>) -> workflow::Result<Receipt> { .. }
 // Output: impl Workflow for order { .. fn run(ctx, args) { let (arg_0,) = args; order(ctx, arg_0) } }
-fn implementation(krate: &Path, name: &Ident, parts: &Parts<'_>) -> TokenStream {
+fn implementation(options: &Options, name: &Ident, parts: &Parts<'_>) -> TokenStream {
+    let krate = &options.krate;
     let Parts { context, extractors, output } = parts;
-    let label = name.unraw().to_string();
+    let label = options.name.as_ref().map_or_else(|| name.unraw().to_string(), LitStr::value);
+    let settings = settings(options);
     let payload =
         quote_spanned!(context.span()=> type Payload = <#context as #krate::__private::ContextArg>::Payload;);
     let output =
@@ -86,6 +98,7 @@ fn implementation(krate: &Path, name: &Ident, parts: &Parts<'_>) -> TokenStream 
         #[allow(deprecated)]
         impl #krate::__private::Workflow for #name {
             const NAME: &'static ::core::primitive::str = #label;
+            #settings
             #payload
             type Args = (#(#extractors,)*);
             #output
@@ -93,6 +106,20 @@ fn implementation(krate: &Path, name: &Ident, parts: &Parts<'_>) -> TokenStream 
             #run
         }
     }
+}
+
+/// The constant that holds the settings of the runs, if there are any.
+fn settings(options: &Options) -> Option<TokenStream> {
+    let Options { krate, retries, retry_delay, labels, .. } = options;
+    let retries = retries.as_ref().map(|retries| quote!(.retries(#retries)));
+    let retry_delay = retry_delay.as_ref().map(|delay| quote!(.retry_delay(#delay)));
+    let labels = (!labels.is_empty()).then(|| quote!(.labels(&[#(#labels),*])));
+    let given = quote!(#retries #retry_delay #labels);
+    (!given.is_empty()).then(|| {
+        quote! {
+            const OPTIONS: #krate::__private::WorkflowOptions = #krate::__private::WorkflowOptions::new() #given;
+        }
+    })
 }
 
 /// Stands in for a workflow that does not compile anyway, so that its mistake is not followed by another one wherever it

@@ -1,9 +1,12 @@
 //! The `#[workflow]` attribute. Use it through the crate `workflow`, which re-exports it.
 //!
-//! The steps are `parse` (what the user wrote), `validate` (every mistake at once, each with its place) and `expand` (the
-//! code). Only this file touches `proc_macro`, so that tests call the rest directly.
+//! The steps are `options` and `parse` (what the user wrote), `validate` and `body` (every mistake at once, each with its
+//! place) and `expand` (the code). Only this file touches `proc_macro`, so that tests call the rest directly.
 
+mod body;
 mod expand;
+mod expression;
+mod options;
 mod parse;
 #[cfg(test)]
 mod tests;
@@ -30,8 +33,26 @@ use proc_macro::TokenStream;
 ///
 /// # Options
 ///
-/// `#[workflow(crate = path)]` names the crate `workflow` where it is not found as `::workflow`, for instance because it is
-/// re-exported by another crate.
+/// | option | what it says |
+/// |---|---|
+/// | `name = "process-order"` | the workflow's name, if not that of the function |
+/// | `retries = 3` | how often a failed step is retried before the run fails |
+/// | `retry_delay = "pow(2, retried) * 1000"` | the delay before a retry in milliseconds: numbers, `retried`, `+ - * / ( )`, `pow`, `sqrt`, `abs`, `exp`, `floor`, `ceil`, `round`, `min`, `max` |
+/// | `label = "retail"`, `label = ["retail", "eu"]` | labels of all runs, to find them by |
+/// | `crate = path` | where the crate `workflow` is, if not at `::workflow`, for instance because another crate re-exports it |
+/// | `allow(nondeterminism)` | no warnings of what differs from replay to replay |
+///
+/// Retries, their delay and labels apply to runs that are started by a request to the workflow itself or by its type. What
+/// such a trigger says itself comes first.
+///
+/// # Warnings and errors
+///
+/// The code between the steps runs again at every replay, and must then do the same. Where it reads clocks, the environment
+/// or files, draws random numbers, spawns, sleeps, selects, or sends HTTP requests without a step, there is a warning that
+/// says what to write instead. It goes by names (`Utc::now`, `tokio::spawn`) and is not shown for what happens inside of
+/// `async || ..`.
+///
+/// A step inside of a step, and two steps of one name in one `join!`, do not compile where that can be seen in the text.
 #[proc_macro_attribute]
 pub fn workflow(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(options.into(), item.into()).into()

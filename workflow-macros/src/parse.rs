@@ -1,48 +1,10 @@
-//! Reads the options of the attribute and the function below it.
+//! Reads the function below the attribute.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use syn::{
-    Attribute, Error, Ident, Path, Result, Signature, Token, Visibility,
-    ext::IdentExt,
+    Attribute, FnArg, Pat, Result, Signature, Token, Visibility,
     parse::{Parse, ParseStream},
-    parse_quote,
 };
-
-/// What stands in the parentheses of `#[workflow(..)]`.
-pub struct Options {
-    /// Path of the crate `workflow`.
-    pub krate: Path,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { krate: parse_quote!(::workflow) }
-    }
-}
-
-impl Parse for Options {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let mut krate = None;
-        while !input.is_empty() {
-            let key = input.call(Ident::parse_any)?;
-            if key != "crate" {
-                return Err(Error::new(
-                    key.span(),
-                    format!("unknown option `{key}`: `#[workflow]` takes only `crate = path::to::workflow`"),
-                ));
-            }
-            if krate.is_some() {
-                return Err(Error::new(key.span(), "the option `crate` is given twice"));
-            }
-            input.parse::<Token![=]>()?;
-            krate = Some(input.call(Path::parse_mod_style)?);
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
-        }
-        Ok(krate.map_or_else(Self::default, |krate| Self { krate }))
-    }
-}
 
 /// The function, as far as the macro has to understand it. Its body stays opaque: a half-typed body must not take away the
 /// signature from the editor.
@@ -50,6 +12,8 @@ pub struct Function {
     pub attributes: Vec<Attribute>,
     pub visibility: Visibility,
     pub signature: Signature,
+    /// What stands between the braces.
+    pub body: TokenStream,
 }
 
 impl Parse for Function {
@@ -60,12 +24,26 @@ impl Parse for Function {
             return Err(input.error("`#[workflow]` goes on an `async fn`"));
         }
         let signature = input.parse()?;
-        input.parse::<TokenStream>()?;
-        Ok(Self { attributes, visibility, signature })
+        let body = input.parse::<TokenStream>()?.into_iter().find_map(|token| match token {
+            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group.stream()),
+            _ => None,
+        });
+        Ok(Self { attributes, visibility, signature, body: body.unwrap_or_default() })
     }
 }
 
 impl Function {
+    /// What the function calls its context.
+    pub fn context_name(&self) -> String {
+        match self.signature.inputs.first() {
+            Some(FnArg::Typed(parameter)) => match &*parameter.pat {
+                Pat::Ident(name) => name.ident.to_string(),
+                _ => "ctx".to_owned(),
+            },
+            _ => "ctx".to_owned(),
+        }
+    }
+
     /// The `#[cfg]`s of the function, which everything beside it shares.
     pub fn cfgs(&self) -> impl Iterator<Item = &Attribute> {
         self.attributes.iter().filter(|attribute| attribute.path().is_ident("cfg"))

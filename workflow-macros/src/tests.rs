@@ -241,13 +241,13 @@ fn each_mistake_in_a_signature_is_told_once() {
 #[test]
 fn several_mistakes_are_told_at_once() {
     let told = messages(
-        quote!(retries = 3),
+        quote!(retry = 3),
         quote!(
             fn f<T>() {}
         ),
     );
     let starts =
-        ["unknown option `retries`", "a workflow must be an `async fn`", "a workflow cannot be generic"];
+        ["unknown option `retry`", "a workflow must be an `async fn`", "a workflow cannot be generic"];
     assert_eq!(told.len(), 5, "{told:?}");
     for (told, start) in told.iter().zip(starts) {
         assert!(told.starts_with(start), "{told}");
@@ -262,8 +262,34 @@ fn mistakes_in_the_options_are_told() {
         }
     );
     let cases = [
-        (quote!(name = "f"), "unknown option `name`: `#[workflow]` takes only `crate = path::to::workflow`"),
-        (quote!(crate = a, crate = b), "the option `crate` is given twice"),
+        (
+            quote!(timeout = "1s"),
+            "unknown option `timeout`: `#[workflow]` takes `name = \"..\"`, `retries = 3`",
+        ),
+        (quote!(crate = a, crate = b), "the option `crate` is given twice; give each of these once: `name"),
+        (quote!(retries = 3, label = "a", retries = 3), "the option `retries` is given twice"),
+        (quote!(retries = "3"), "write it like this: `retries = 3`"),
+        (quote!(retries = -1), "from 0 to 4294967295"),
+        (quote!(retries = 3u8), "without a suffix"),
+        (quote!(retries = 4294967296), "from 0 to 4294967295"),
+        (quote!(retries), "expected `=`"),
+        (quote!(retries =), "write it like this: `retries = 3`"),
+        (quote!(retry_delay = 1000), "write it like this: `retry_delay = \"pow(2, retried) * 1000\"`"),
+        (
+            quote!(retry_delay = "tries * 2"),
+            "in this one `tries` is not known; known are `retried` and `pow`",
+        ),
+        (quote!(retry_delay = "10s"), "`s` is out of place"),
+        (quote!(name = ""), "a name is made of letters, digits"),
+        (quote!(name = "a/b"), "a name is made of letters, digits"),
+        (quote!(label = "a,b"), "a label is made of letters, digits"),
+        (quote!(label = ["a", "ü"]), "a label is made of letters, digits"),
+        (quote!(label = 7), "write it like this: `label = \"retail\"`"),
+        (
+            quote!(allow(deprecated)),
+            "unknown lint `deprecated`: `#[workflow]` has only `allow(nondeterminism)`",
+        ),
+        (quote!(allow = "nondeterminism"), "expected parentheses"),
         (quote!(crate), "expected `=`"),
         (quote!(crate = "workflow"), "expected identifier"),
     ];

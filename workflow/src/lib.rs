@@ -44,6 +44,7 @@ pub mod endpoint;
 pub mod engine;
 mod error;
 mod json;
+mod options;
 pub mod protocol;
 mod replay;
 mod workflow;
@@ -55,6 +56,7 @@ pub use self::{
     context::{Notify, NotifyStep, StepBuilder, StepFailure, WaitResult, WorkflowContext},
     engine::EngineHandle,
     error::{Error, Result},
+    options::WorkflowOptions,
     workflow::Workflow,
 };
 
@@ -62,7 +64,7 @@ pub use self::{
 #[doc(hidden)]
 pub mod __private {
     pub use crate::{
-        Result, Workflow, WorkflowContext,
+        Result, Workflow, WorkflowContext, WorkflowOptions,
         workflow::{ContextArg, ReturnType},
     };
 }

@@ -8,12 +8,14 @@ use std::{
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, WorkflowContext, json};
+use crate::{Error, WorkflowContext, WorkflowOptions, json};
 
 /// A durable function. `#[workflow]` implements it on a type of the function's name; nobody implements it by hand.
 pub trait Workflow: 'static {
-    /// The function's name, for logs.
+    /// The name of the function, or the one that its attribute gives it.
     const NAME: &'static str;
+    /// Settings of all runs.
+    const OPTIONS: WorkflowOptions = WorkflowOptions::new();
     /// What a run is triggered with. Decoded from JSON, but for `()` (anything), `String` (a JSON string or the text as it
     /// is) and `bytes::Bytes` (the bytes as they are).
     type Payload: DeserializeOwned + Send + Sync + 'static;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::{ClientError, Notification, Notified, Transport, Trigger, Triggered};
-use crate::{Workflow, engine::BoxFuture, protocol::run_id::run_id_of};
+use crate::{Workflow, WorkflowOptions, engine::BoxFuture, protocol::run_id::run_id_of};
 
 /// A run about to be started; made by [`Client::trigger`](super::Client::trigger) and
 /// [`Client::trigger_url`](super::Client::trigger_url).
@@ -39,10 +39,17 @@ impl TriggerRequest {
         W::Payload: Serialize,
     {
         // Such a workflow reads the bytes as they are.
-        match (payload as &dyn Any).downcast_ref::<Bytes>() {
+        let request = match (payload as &dyn Any).downcast_ref::<Bytes>() {
             Some(bytes) => Self::new(transport, url, &()).raw(bytes.clone(), "application/octet-stream"),
             None => Self::new(transport, url, payload),
-        }
+        };
+        request.complete(&W::OPTIONS)
+    }
+
+    /// Adds what the workflow's attribute says of all its runs. What is set before or later comes first.
+    pub(crate) fn complete(mut self, options: &WorkflowOptions) -> Self {
+        options.complete(&mut self.trigger);
+        self
     }
 
     /// Sends these bytes instead of JSON. The endpoint gets them as they are.

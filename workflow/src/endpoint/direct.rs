@@ -5,7 +5,7 @@ use http::{HeaderMap, Response, StatusCode, header::CONTENT_TYPE};
 
 use super::{Request, answer, rejected};
 use crate::{
-    Client, ClientError, EngineHandle, Workflow,
+    Client, ClientError, EngineHandle, Workflow, WorkflowOptions,
     client::Triggered,
     protocol::headers::{LABEL, is_passed_on},
     workflow::decode_payload,
@@ -18,9 +18,9 @@ pub(super) async fn start<W: Workflow>(engine: &EngineHandle, request: &Request)
         return rejected(status, &format!("no run of `{}` is started: the payload {error}", W::NAME));
     }
     let started = match engine {
-        EngineHandle::Embedded(embedded) => trigger(&embedded.client(), request).await,
+        EngineHandle::Embedded(embedded) => trigger(&embedded.client(), request, &W::OPTIONS).await,
         EngineHandle::Http(http) => match http.workflow_url(&request.url) {
-            Ok(url) => http.trigger_first(&url, &request.headers, request.body.clone()).await,
+            Ok(url) => http.trigger_first(&url, &request.headers, request.body.clone(), &W::OPTIONS).await,
             Err(error) => Err(error),
         },
     };
@@ -30,7 +30,11 @@ pub(super) async fn start<W: Workflow>(engine: &EngineHandle, request: &Request)
     }
 }
 
-async fn trigger(client: &Client, request: &Request) -> Result<Triggered, ClientError> {
+async fn trigger(
+    client: &Client,
+    request: &Request,
+    options: &WorkflowOptions,
+) -> Result<Triggered, ClientError> {
     let content_type = text(&request.headers, CONTENT_TYPE.as_str()).unwrap_or("application/json");
     let mut trigger = client.trigger_url(path(&request.url), &()).raw(request.body.clone(), content_type);
     for label in text(&request.headers, LABEL).unwrap_or_default().split(',').map(str::trim) {
@@ -43,7 +47,7 @@ async fn trigger(client: &Client, request: &Request) -> Result<Triggered, Client
             trigger = trigger.header(name.as_str(), String::from_utf8_lossy(value.as_bytes()));
         }
     }
-    trigger.await
+    trigger.complete(options).await
 }
 
 /// The answer where the engine starts no run. What the caller can do something about keeps its status.

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::{Reporter, RunInfo};
 use crate::{
-    Client, ClientError,
+    Client, ClientError, WorkflowOptions,
     client::{Connection, HttpTransport, Trigger, Triggered, message::FailureCallback, settings},
     protocol::{
         headers::{self, LABEL, is_passed_on},
@@ -122,7 +122,7 @@ impl HttpEngine {
     }
 
     /// Starts a run of the workflow at the absolute `url` for a request that came to it directly: with that request's body,
-    /// content type, label and own headers.
+    /// content type, label and own headers, and with the options of the workflow.
     ///
     /// # Errors
     /// As for [`Client::trigger`].
@@ -131,12 +131,13 @@ impl HttpEngine {
         url: &str,
         headers: &HeaderMap,
         body: Bytes,
+        options: &WorkflowOptions,
     ) -> Result<Triggered, ClientError> {
         let text = |name| headers.get(name).and_then(|value: &::http::HeaderValue| value.to_str().ok());
         let labels =
             text(LABEL).unwrap_or_default().split(',').map(str::trim).filter(|label| !label.is_empty());
         let own = headers.iter().filter(|(name, _)| is_passed_on(name.as_str()) && *name != LABEL);
-        let trigger = Trigger {
+        let mut trigger = Trigger {
             url: url.to_owned(),
             body,
             content_type: text(CONTENT_TYPE.as_str()).map(str::to_owned),
@@ -148,6 +149,7 @@ impl HttpEngine {
             labels: labels.map(str::to_owned).collect(),
             ..Trigger::default()
         };
+        options.complete(&mut trigger);
         let triggered = self.transport().start(vec![trigger], FailureCallback::None).await?;
         triggered.into_iter().next().ok_or_else(|| {
             ClientError::Encoding("the engine accepted the trigger but named no run".to_owned())
