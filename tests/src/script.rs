@@ -34,6 +34,8 @@ pub enum Op {
     Notify(String, String),
     /// A notification of one run of an event, with data.
     NotifyRun(String, String, String),
+    /// A notification of the run itself of an event, with data.
+    NotifySelf(String, String),
     /// Steps side by side.
     Together(Vec<Op>),
 }
@@ -93,6 +95,11 @@ pub fn notify(event: &str, data: &str) -> Op {
 /// See [`Op::NotifyRun`].
 pub fn notify_run(run: &str, event: &str, data: &str) -> Op {
     Op::NotifyRun(run.to_owned(), event.to_owned(), data.to_owned())
+}
+
+/// See [`Op::NotifySelf`].
+pub fn notify_self(event: &str, data: &str) -> Op {
+    Op::NotifySelf(event.to_owned(), data.to_owned())
 }
 
 /// See [`Op::Together`].
@@ -179,6 +186,10 @@ async fn perform(
         }
         Op::NotifyRun(run, event, data) => {
             let notify = ctx.notify(name, event, data).run_id(run).await?;
+            Ok(Outcome::Told(notify.notify_response.iter().map(told).collect()))
+        }
+        Op::NotifySelf(event, data) => {
+            let notify = ctx.notify(name, event, data).run_id(ctx.workflow_run_id()).await?;
             Ok(Outcome::Told(notify.notify_response.iter().map(told).collect()))
         }
         Op::Together(_) => Err(workflow::Error::non_retryable("groups are not nested")),

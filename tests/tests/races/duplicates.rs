@@ -11,7 +11,7 @@ use workflow::{
 use workflow_engine::{Engine, EngineError, Message, Published};
 use workflow_tests::{
     TestApp, Told, remote,
-    script::{Outcome, hold, notify, notify_run, received, run, together, wait, wait_for},
+    script::{Outcome, hold, notify, notify_run, notify_self, received, run, together, wait, wait_for},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -256,11 +256,9 @@ async fn a_notification_of_a_workflow_is_delivered_once_across_crashes() {
 #[tokio::test]
 async fn a_workflow_may_notify_itself() {
     let app = TestApp::in_memory();
-    let run_id = "wfr_self";
-    let ops = [notify_run(run_id, "e", "one"), notify_run(run_id, "e", "two"), wait("e"), wait("e")];
-    app.client.trigger_url("/script", &ops).run_id("self").await.unwrap();
-    let stored = Outcome::Told(vec![Told::Stored(run_id.to_owned())]);
-    assert_eq!(app.outcomes(run_id).await, [stored.clone(), stored, received("one"), received("two")]);
+    let run_id = app.start([notify_self("e", "one"), notify_self("e", "two"), wait("e"), wait("e")]).await;
+    let stored = Outcome::Told(vec![Told::Stored(run_id.clone())]);
+    assert_eq!(app.outcomes(&run_id).await, [stored.clone(), stored, received("one"), received("two")]);
 }
 
 /// 2b E.27: the same side by side: a wait and the notification that ends it, in one group.

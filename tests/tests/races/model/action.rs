@@ -95,7 +95,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-/// A step. The place of a body is filled in when its run is triggered.
+/// A step. The place of a body, and the data of a notification, are filled in when its run is triggered.
 fn step() -> impl Strategy<Value = Op> {
     let timeout = prop_oneof![
         1 => Just(Duration::ZERO),
@@ -107,6 +107,7 @@ fn step() -> impl Strategy<Value = Op> {
         6 => (event(), timeout).prop_map(|(event, timeout)| Op::Wait(event.to_owned(), timeout)),
         1 => prop::sample::select(vec![0, 3, 20]).prop_map(seconds).prop_map(Op::Sleep),
         2 => failures.prop_map(|failures| Op::Flaky(String::new(), failures)),
+        1 => event().prop_map(|event| Op::NotifySelf(event.to_owned(), String::new())),
     ]
 }
 

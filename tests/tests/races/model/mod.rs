@@ -204,10 +204,11 @@ impl Player {
     }
 }
 
-/// Gives every body a place of its own.
+/// Gives every body a place of its own, and every notification data of its own.
 fn placed(ops: &[Op], run: usize) -> Vec<Op> {
     let place = |op: &Op, name: String| match op {
         Op::Flaky(_, failures) => Op::Flaky(name, *failures),
+        Op::NotifySelf(event, _) => Op::NotifySelf(event.clone(), name),
         other => other.clone(),
     };
     let all = ops.iter().enumerate().map(|(index, op)| match op {

@@ -353,23 +353,30 @@ impl Run {
     }
 
     fn begin(&mut self, op: &Op, now: i64) {
-        let member = |op: &Op| match op {
-            Op::Wait(event, timeout) => {
-                Member::Waiting { event: event.clone(), deadline: now + milliseconds(*timeout) }
-            }
-            Op::Sleep(duration) => Member::Sleeping { until: now + milliseconds(*duration) },
-            // Its first attempt is due.
-            _ => Member::Failed { due: now },
-        };
-        let ops = members(op);
-        self.members = Some(ops.iter().map(member).collect());
-        self.recorded += ops.iter().filter(|op| matches!(op, Op::Sleep(_))).count();
-        for (index, op) in ops.iter().enumerate() {
-            if let Op::Wait(event, _) = op
-                && let Some(place) = self.stored.iter().position(|(stored, _)| stored == event)
-            {
-                let (_, data) = self.stored.remove(place).unwrap();
-                self.resolve(index, Outcome::Received(data));
+        self.members = Some(Vec::new());
+        for (index, op) in members(op).iter().enumerate() {
+            let member = match op {
+                Op::Wait(event, timeout) => {
+                    Member::Waiting { event: event.clone(), deadline: now + milliseconds(*timeout) }
+                }
+                Op::Sleep(duration) => Member::Sleeping { until: now + milliseconds(*duration) },
+                // Something that is to be tried at once.
+                _ => Member::Failed { due: now },
+            };
+            self.members.get_or_insert_default().push(member);
+            match op {
+                Op::Wait(event, _) => {
+                    if let Some(place) = self.stored.iter().position(|(stored, _)| stored == event) {
+                        let (_, data) = self.stored.remove(place).unwrap();
+                        self.resolve(index, Outcome::Received(data));
+                    }
+                }
+                Op::Sleep(_) => self.recorded += 1,
+                Op::NotifySelf(event, data) => {
+                    let told = self.notify_one(event, data);
+                    self.resolve(index, Outcome::Told(vec![told]));
+                }
+                _ => {}
             }
         }
     }
