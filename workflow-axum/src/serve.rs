@@ -36,7 +36,7 @@ use workflow::{
 ///
 /// A `POST` that does not come from an engine starts a run with its body as the payload, and is answered with the id of
 /// the run.
-pub fn serve<W: Workflow>() -> WorkflowHandler<W> {
+pub fn serve<W>() -> WorkflowHandler<W> {
     WorkflowHandler(PhantomData)
 }
 
@@ -64,27 +64,42 @@ pub enum ByWorkflow {}
 
 impl<W, S> Handler<ByWorkflow, S> for WorkflowHandler<W>
 where
-    W: Workflow,
-    W::Args: FromRequestParts<S>,
-    S: Send + Sync + 'static,
+    W: 'static,
+    S: StateFor<W>,
 {
     type Future = Pin<Box<dyn Future<Output = Response> + Send>>;
 
     fn call(self, request: Request, state: S) -> Self::Future {
-        Box::pin(async move {
-            let (mut parts, body) = request.into_parts();
-            let args =
-                W::Args::from_request_parts(&mut parts, &state).await.map_err(IntoResponse::into_response);
-            let args = match args {
-                Ok(args) => args,
-                Err(rejection) => return rejection,
-            };
-            let answer = match read(body).await {
-                Ok(body) => endpoint::handle::<W>(translate(parts, body), args).await,
-                Err(answer) => answer,
-            };
-            answer.map(Body::from)
-        })
+        Box::pin(state.serve(request))
+    }
+}
+
+/// A state with which `W` can be served: it is a workflow, and its parameters after the context are extractors for that state.
+///
+/// It stands between the handler and its bounds so that these are checked when the router's state is known. Only then does
+/// the compiler name the parameter that is no extractor; else it would say that the whole is no handler.
+#[doc(hidden)]
+pub trait StateFor<W>: Send + Sync + 'static {
+    fn serve(self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+impl<W, S> StateFor<W> for S
+where
+    W: Workflow,
+    W::Args: FromRequestParts<S>,
+    S: Send + Sync + 'static,
+{
+    async fn serve(self, request: Request) -> Response {
+        let (mut parts, body) = request.into_parts();
+        let args = match W::Args::from_request_parts(&mut parts, &self).await {
+            Ok(args) => args,
+            Err(rejection) => return rejection.into_response(),
+        };
+        let answer = match read(body).await {
+            Ok(body) => endpoint::handle::<W>(translate(parts, body), args).await,
+            Err(answer) => answer,
+        };
+        answer.map(Body::from)
     }
 }
 

@@ -30,6 +30,8 @@ use proc_macro::TokenStream;
 /// * All further parameters are extractors of the web framework, as in any handler. They are extracted from every delivery
 ///   of the run, which carries the headers that the run was triggered with.
 /// * The return type is a `workflow::Result` of anything that serializes.
+/// * All these types must be as visible as the function: they are what it is mounted and triggered with. A `pub` workflow with a
+///   private payload does not compile (E0446, at the parameter); make the type `pub`, too, or the function private.
 ///
 /// # Options
 ///

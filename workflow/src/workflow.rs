@@ -11,6 +11,11 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{Error, WorkflowContext, WorkflowOptions, json};
 
 /// A durable function. `#[workflow]` implements it on a type of the function's name; nobody implements it by hand.
+#[diagnostic::on_unimplemented(
+    message = "expected a function annotated with `#[workflow]`, found `{Self}`",
+    label = "this is no workflow",
+    note = "a workflow is named by its function: with `#[workflow] async fn process_order(..)` it is `process_order`"
+)]
 pub trait Workflow: 'static {
     /// The name of the function, or the one that its attribute gives it.
     const NAME: &'static str;
