@@ -5,6 +5,7 @@
 
 mod duplicates;
 mod endings;
+mod failures;
 mod fan_out;
 mod matching;
 mod model;

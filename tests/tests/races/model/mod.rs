@@ -3,6 +3,7 @@
 
 mod action;
 mod reference;
+mod run;
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ use workflow_tests::{
 
 use self::{
     action::{Action, EVENTS, Happening, happenings},
-    reference::{Answer, RETRY_DELAY, Reference, Seen, World},
+    reference::{Answer, Reference, World},
+    run::{RETRY_DELAY, Seen},
 };
 
 /// As many sequences are tried, unless `PROPTEST_CASES` says otherwise.
