@@ -40,7 +40,7 @@ pub(super) fn classify(engine: &HttpEngine, request: &Request) -> Asked {
         tracing::warn!(%error, "a request is not accepted as one of the workflow engine");
         let message = format!("the request is not accepted as one of the workflow engine: {error}");
         return Asked::Nothing(if starts {
-            rejected(StatusCode::UNAUTHORIZED, &message)
+            rejected(StatusCode::UNAUTHORIZED, &format!("{message}; {}", how_to_start(engine, request)))
         } else {
             answer::not_understood(&message)
         });
@@ -60,6 +60,15 @@ pub(super) fn classify(engine: &HttpEngine, request: &Request) -> Asked {
         Ok(invocation) => Asked::GoOn(Box::new(invocation)),
         Err(message) => Asked::Nothing(answer::not_understood(&message)),
     }
+}
+
+/// Where signing keys are set, only the engine is listened to, so that a run is started through it.
+fn how_to_start(engine: &HttpEngine, request: &Request) -> String {
+    let url = engine.workflow_url(&request.url).unwrap_or_else(|_| request.url.clone());
+    format!(
+        "to start a run, send its payload to the engine, with the engine's token: `POST /v2/trigger/{url}`, or \
+         `client.trigger` in Rust"
+    )
 }
 
 /// Reads a step delivery.
