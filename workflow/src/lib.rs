@@ -1,16 +1,11 @@
 //! Durable workflows as ordinary routes of a Rust web app.
 //!
-//! A workflow is an async function that does its work in *steps*. The result of a step is recorded before the function
-//! goes on; after a crash, a deploy or a wait of any length the function is called again, takes the recorded results
-//! instead of doing the work a second time, and goes on where it was. A step runs at least once; the result that is
-//! recorded is used exactly once.
-//!
 //! ```
 //! use serde::{Deserialize, Serialize};
 //! use std::time::Duration;
-//! use workflow::{WaitResult, WorkflowContext};
+//! use workflow::{WaitResult, WorkflowContext, workflow};
 //!
-//! #[derive(Deserialize)]
+//! #[derive(Deserialize, Serialize)]
 //! struct Order {
 //!     id: u64,
 //! }
@@ -20,11 +15,12 @@
 //!     cents: u64,
 //! }
 //!
+//! #[workflow]
 //! async fn process_order(ctx: WorkflowContext<Order>) -> workflow::Result<u64> {
 //!     let order = ctx.request_payload();
 //!     let reserved = ctx.run("reserve", async || Ok(order.id * 10)).await?;
 //!     let paid = ctx
-//!         .wait_for_event::<Payment>("payment", format!("order-{}", order.id), Duration::from_secs(86_400))
+//!         .wait_for_event::<Payment>("payment", format!("payment-{}", order.id), Duration::from_secs(86_400))
 //!         .await?;
 //!     match paid {
 //!         WaitResult::Received(payment) => Ok(reserved + payment.cents),
@@ -32,6 +28,35 @@
 //!     }
 //! }
 //! ```
+//!
+//! An adapter mounts it in the app, with an engine that records its steps; its further parameters are then extractors of the
+//! web framework. With axum, that is `workflow_axum`:
+//!
+//! ```text
+//! let engine = Engine::open("shop.db")?;
+//! let app = Router::new().route("/api/process-order", post(serve::<process_order>()));
+//! let app = attach(app, &engine.handle());
+//! ```
+//!
+//! Runs are started by a `POST` to that route, or by type:
+//!
+//! ```
+//! # use serde::{Deserialize, Serialize};
+//! # use workflow::{Client, WorkflowContext, workflow};
+//! # #[derive(Deserialize, Serialize)]
+//! # struct Order { id: u64 }
+//! # #[workflow]
+//! # async fn process_order(ctx: WorkflowContext<Order>) -> workflow::Result<u64> { Ok(ctx.request_payload().id) }
+//! # async fn start(client: Client) -> Result<(), workflow::ClientError> {
+//! let client = client.workflows_at("/api");
+//! let run = client.trigger::<process_order>(&Order { id: 7 }).await?;
+//! client.notify("payment-7", &serde_json::json!({ "cents": 995 })).run_id(&run.workflow_run_id).await?;
+//! # Ok(()) }
+//! ```
+//!
+//! The function does its work in *steps*. The result of a step is recorded before the function goes on; after a crash, a
+//! deploy or a wait of any length the function is called again, takes the recorded results instead of doing the work a
+//! second time, and goes on where it was. A step runs at least once; the result that is recorded is used exactly once.
 //!
 //! The pieces: [`WorkflowContext`] is what the function works with, [`Client`] starts and notifies runs from outside,
 //! [`engine`] is the seam to the engine that records the steps, [`protocol`] is the wire format, and [`endpoint`] is what

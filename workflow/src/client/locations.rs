@@ -1,6 +1,9 @@
 //! Where workflows are reached, so that a trigger names the workflow and not its URL.
 
-use std::{any::TypeId, collections::HashMap};
+use std::{
+    any::{TypeId, type_name},
+    collections::HashMap,
+};
 
 use super::ClientError;
 use crate::Workflow;
@@ -34,11 +37,17 @@ impl Locations {
                 "this client does not know where the workflow `{name}` is mounted; tell it where the client is made: \
                  `client.workflow_at::<{name}>(\"/api/{segment}\")` for this workflow alone, or \
                  `client.workflows_at(\"/api\")` for all that are mounted under their names",
-                name = W::NAME,
+                name = rust_name::<W>(),
                 segment = segment_of::<W>(),
             ))),
         }
     }
+}
+
+/// The name of the function, which the workflow's own name may differ from.
+fn rust_name<W: Workflow>() -> &'static str {
+    let path = type_name::<W>();
+    path.rsplit("::").next().unwrap_or(path)
 }
 
 /// The workflow's name as paths have it: with dashes.

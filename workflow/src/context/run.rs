@@ -21,9 +21,28 @@ impl<P> WorkflowContext<P> {
     /// A step runs at least once: when the process dies after the body and before its result is recorded, it runs again.
     ///
     /// ```
-    /// # async fn f(ctx: workflow::WorkflowContext<u32>) -> workflow::Result<()> {
-    /// let receipt: String = ctx.run("charge", async || Ok(format!("charged {}", ctx.request_payload()))).await?;
-    /// # let _ = receipt; Ok(()) }
+    /// # struct Shop;
+    /// # impl Shop { async fn charge(&self, order: u32) -> std::io::Result<String> { Ok(format!("charged {order}")) } }
+    /// # async fn f(ctx: workflow::WorkflowContext<u32>, shop: Shop) -> workflow::Result<()> {
+    /// // `?` makes any error that of a step; that is why there is an `Ok` around what `charge` gives.
+    /// let receipt = ctx.run("charge", async || Ok(shop.charge(*ctx.request_payload()).await?)).await?;
+    /// # let _: String = receipt; Ok(()) }
+    /// ```
+    ///
+    /// Steps that are awaited together run together, and are recorded one by one. Their names must differ:
+    ///
+    /// ```
+    /// use futures_util::future::try_join_all;
+    /// # struct Shop;
+    /// # impl Shop { async fn price(&self, item: &str) -> std::io::Result<u64> { Ok(item.len() as u64) } }
+    /// # async fn f(ctx: workflow::WorkflowContext<Vec<String>>, shop: Shop) -> workflow::Result<u64> {
+    ///
+    /// let (ctx, shop) = (&ctx, &shop);
+    /// let steps = ctx.request_payload().iter().enumerate().map(|(place, item)| {
+    ///     ctx.run(format!("price-{place}"), async move || Ok(shop.price(item).await?))
+    /// });
+    /// let prices: Vec<u64> = try_join_all(steps).await?;
+    /// # Ok(prices.iter().sum()) }
     /// ```
     ///
     /// # Errors
