@@ -582,9 +582,10 @@ async fn a_payload_of_another_shape_fails_the_run_at_once() {
 async fn a_step_inside_a_step_is_refused_even_if_the_body_ignores_it() {
     #[workflow]
     async fn nested(ctx: WorkflowContext<()>) -> workflow::Result<()> {
+        let same = ctx.clone();
         ctx.run("outer", async || {
             tokio::task::yield_now().await;
-            let _ = ctx.run("inner", async || Ok(())).await;
+            let _ = same.run("inner", async || Ok(())).await;
             Ok(())
         })
         .await
@@ -603,7 +604,7 @@ async fn a_step_inside_a_step_is_refused_even_if_the_body_ignores_it() {
 
 #[tokio::test]
 async fn a_step_in_a_spawned_task_is_refused() {
-    #[workflow]
+    #[workflow(allow(nondeterminism))]
     async fn spawner(ctx: WorkflowContext<()>) -> workflow::Result<String> {
         let own = ctx.clone();
         let spawned = tokio::spawn(async move { own.run("lost", async || Ok(())).await }).await?;
@@ -635,7 +636,7 @@ async fn steps_of_one_name_in_a_group_are_refused_with_both_places() {
 
 #[tokio::test]
 async fn the_function_may_wait_for_other_things_between_steps() {
-    #[workflow]
+    #[workflow(allow(nondeterminism))]
     async fn waits(ctx: WorkflowContext<()>) -> workflow::Result<u32> {
         let (sender, receiver) = tokio::sync::oneshot::channel();
         tokio::spawn(async move { sender.send(20) });
@@ -650,7 +651,7 @@ async fn the_function_may_wait_for_other_things_between_steps() {
 
 #[tokio::test]
 async fn a_step_that_is_dropped_while_it_runs_does_not_hold_up_the_others() {
-    #[workflow]
+    #[workflow(allow(nondeterminism))]
     async fn impatient(ctx: WorkflowContext<()>) -> workflow::Result<u32> {
         let never = ctx.run("never", async || std::future::pending::<workflow::Result<u32>>().await);
         tokio::select! {
