@@ -46,7 +46,7 @@ const CANCEL_BATCH: u32 = 1000;
 /// either: what is left is found again at the next start.
 #[derive(Clone)]
 pub struct Engine {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// The parts of an engine.
@@ -308,7 +308,7 @@ impl Engine {
         filter
     }
 
-    /// The history of an active run.
+    /// The history of an active run, as the protocol shows it. [`Engine::export`] gives that of any run.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for a run that has ended or does not exist.

@@ -22,6 +22,7 @@ mod delivery;
 mod embedded;
 mod engine;
 mod error;
+mod export;
 mod keys;
 mod limits;
 mod logs;

@@ -9,12 +9,13 @@ use std::{
 
 use crate::{
     clock::{Clock, SystemClock},
+    command::KEPT,
     delivery::{Dispatcher, HttpSettings},
     engine::{Engine, Inner},
     error::EngineError,
     keys::{self, SigningKeys},
     readers::Readers,
-    store::{Sqlite, StoreError},
+    store::{Sqlite, Store as _, StoreError},
     urls::Urls,
     writer::Writer,
 };
@@ -91,6 +92,7 @@ impl Builder {
             )
         })?;
         let urls = Urls::new(self.base_url.as_deref())?;
+        call_kept_runs(&mut store, self.clock.now())?;
         let keys = match self.keys {
             Some(keys) => keys,
             None => keys::stored(&mut store)?,
@@ -139,6 +141,13 @@ impl Builder {
         };
         Ok(Engine::of(inner))
     }
+}
+
+/// A start may be the deploy that heals the runs which the code did not fit: they are not made to wait.
+fn call_kept_runs(store: &mut Sqlite, now: i64) -> Result<(), StoreError> {
+    store.begin()?;
+    store.hurry(KEPT, now)?;
+    store.commit()
 }
 
 /// Takes the lock that keeps other processes out. It is a file of its own, so that SQLite tools can still read the database.

@@ -4,6 +4,7 @@
 //! engine's answers. In between it never waits for anything else: a function that waits for no step of its own is just
 //! pending, like any future.
 
+mod program;
 mod waker;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 
+pub(crate) use self::program::program;
 use self::waker::ProgramWaker;
 use crate::{
     context::{
@@ -36,20 +38,14 @@ pub(crate) type Program<'a> = dyn Future<Output = crate::Result<Option<String>>>
 ///
 /// If the engine cannot take a report now, or refuses even to take a failure. Nothing is known of that report then; the
 /// engine finds out by itself.
-pub(crate) async fn drive(
-    program: Pin<&mut Program<'_>>,
-    exchange: &Exchange,
+pub(crate) async fn drive<'a>(
+    program: Pin<&'a mut Program<'a>>,
+    exchange: &'a Exchange,
     mut replay: Replay,
-    reporter: &dyn Reporter,
+    reporter: &'a dyn Reporter,
 ) -> Result<Ending, ReportError> {
-    let mut driver = Driver {
-        program: Some(program),
-        exchange,
-        waker: ProgramWaker::new(),
-        group: Vec::new(),
-        reports: FuturesUnordered::new(),
-    };
     let now = || reporter.now();
+    let mut driver = Driver::new(program, exchange);
     exchange.next_group(replay.attempt());
     loop {
         while let Some(action) = replay.next_action() {
@@ -60,8 +56,7 @@ pub(crate) async fn drive(
                     driver.reports.push(Box::pin(async move { (member, reporter.report(report).await) }));
                 }
                 Action::Release { results, attempt } => {
-                    exchange.next_group(attempt);
-                    driver.release(results);
+                    driver.release(results, attempt);
                     tokio::task::coop::consume_budget().await;
                 }
                 Action::End(ending) => return Ok(ending),
@@ -80,7 +75,8 @@ pub(crate) async fn drive(
     }
 }
 
-struct Driver<'a> {
+/// Polls the function and hands its steps their turns.
+pub(crate) struct Driver<'a> {
     /// The function, until it has returned.
     program: Option<Pin<&'a mut Program<'a>>>,
     exchange: &'a Exchange,
@@ -93,7 +89,8 @@ struct Driver<'a> {
 /// The engine's answer to a report about a member of the group or, without one, about the invocation.
 type Answer = (Option<usize>, Result<Reply, ReportError>);
 
-enum Happening {
+/// What a driver waits for.
+pub(crate) enum Happening {
     /// The engine has answered a report.
     Answered(Answer),
     /// The function has returned.
@@ -102,9 +99,20 @@ enum Happening {
     Polled,
 }
 
-impl Driver<'_> {
+impl<'a> Driver<'a> {
+    /// A driver of a function that has not been polled yet.
+    pub(crate) fn new(program: Pin<&'a mut Program<'a>>, exchange: &'a Exchange) -> Self {
+        Self {
+            program: Some(program),
+            exchange,
+            waker: ProgramWaker::new(),
+            group: Vec::new(),
+            reports: FuturesUnordered::new(),
+        }
+    }
+
     /// Waits until something happens.
-    async fn next(&mut self) -> Happening {
+    pub(crate) async fn next(&mut self) -> Happening {
         let waker = Waker::from(Arc::clone(&self.waker));
         poll_fn(|cx| {
             self.waker.awake();
@@ -140,7 +148,7 @@ impl Driver<'_> {
     }
 
     /// Tells the rules what the function has done.
-    fn feed(&mut self, replay: &mut Replay, now: impl Fn() -> i64) {
+    pub(crate) fn feed(&mut self, replay: &mut Replay, now: impl Fn() -> i64) {
         let news = self.exchange.take(replay.takes_claims());
         if let Some(fault) = news.fault {
             self.program = None;
@@ -165,7 +173,9 @@ impl Driver<'_> {
         }
     }
 
-    fn release(&mut self, results: Vec<Option<crate::protocol::Step>>) {
+    /// Gives all steps of the group their results; the code that now runs is in this attempt.
+    pub(crate) fn release(&mut self, results: Vec<Option<crate::protocol::Step>>, attempt: u32) {
+        self.exchange.next_group(attempt);
         for (slot, result) in self.group.drain(..).zip(results) {
             if let Some(step) = result {
                 slot.put(Turn::Done(step));

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 
 pub use self::answer::rejected;
+pub(crate) use self::invocation::users_headers;
 use self::{http_delivery::Asked, invocation::Invocation};
 use crate::{
     Workflow,

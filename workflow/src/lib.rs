@@ -60,7 +60,8 @@
 //!
 //! The pieces: [`WorkflowContext`] is what the function works with, [`Client`] starts and notifies runs from outside,
 //! [`engine`] is the seam to the engine that records the steps, [`protocol`] is the wire format, and [`endpoint`] is what
-//! the adapters of the web frameworks call.
+//! the adapters of the web frameworks call. [`testing`] checks in the tests of an app that changed code still fits the runs
+//! that are on their way.
 
 pub mod client;
 mod context;
@@ -72,6 +73,7 @@ mod json;
 mod options;
 pub mod protocol;
 mod replay;
+pub mod testing;
 mod workflow;
 
 pub use workflow_macros::workflow;

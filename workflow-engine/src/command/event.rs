@@ -13,6 +13,7 @@ use workflow::{
 
 use super::{
     Transaction,
+    failure::forget_attempts,
     step::{Recorded, record, recorded},
 };
 use crate::{
@@ -70,7 +71,7 @@ impl Command for Wait {
             return Ok(Recorded::Step(Box::new(step)));
         }
         if self.had_failures {
-            tx.store.clear_attempts(run.key, self.step.step_id)?;
+            forget_attempts(tx, run.key, self.step.step_id)?;
         }
         if !tx.store.has_waiter(run.key, self.step.step_id)? {
             if let Some(data) = tx.store.take_notification(run.key, &self.event)? {
@@ -160,7 +161,7 @@ impl Command for Notify {
             return Ok(NotifyReply::Step(Recorded::Step(Box::new(first))));
         }
         if had_failures {
-            tx.store.clear_attempts(run, step.step_id)?;
+            forget_attempts(tx, run, step.step_id)?;
         }
         let notified = match notify(tx, &self.event, &self.data, self.run_id.as_deref(), None) {
             Ok(notified) => notified,

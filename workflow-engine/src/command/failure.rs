@@ -38,8 +38,12 @@ impl Command for AttemptFailed {
 
     fn apply(self, tx: &mut Transaction<'_>) -> Result<Verdict, EngineError> {
         let Some(run) = tx.store.run(self.run)?.filter(Run::is_active) else { return Ok(Verdict::Ended) };
-        let Failure { step_id, step_name, message, retry, max_retries, record: recording, park } =
+        if self.failure.keep {
+            return keep(tx, &run, self.failure.message);
+        }
+        let Failure { step_id, step_name, message, retry, max_retries, record: recording, park, keep: _ } =
             self.failure;
+        tx.store.clear_attempts(run.key, KEPT)?;
         let before = tx.store.attempts(run.key)?.into_iter().find(|attempts| attempts.step_id == step_id);
         let count = before.as_ref().map_or(0, |attempts| attempts.count).saturating_add(1);
         let error = StepError { error: message.clone(), time: tx.now, ..StepError::default() };
@@ -69,6 +73,43 @@ impl Command for AttemptFailed {
             }
         }
     }
+}
+
+/// The step under which it is noted that a run is kept. Runs have no such step: those of a kept one keep their retries.
+pub const KEPT: u32 = 0;
+
+/// Once its retries are used up, a kept run is not called more often than this (milliseconds).
+const KEPT_PAUSE: i64 = 60_000;
+
+/// The code does not fit the history of a run. That is no fault of the run: it is called again until the code fits, by the
+/// usual delays and then by the last of them.
+fn keep(tx: &mut Transaction<'_>, run: &Run, message: String) -> Result<Verdict, EngineError> {
+    let before = tx.store.attempts(run.key)?.into_iter().find(|attempts| attempts.step_id == KEPT);
+    let count = before.as_ref().map_or(0, |attempts| attempts.count).saturating_add(1);
+    let retries = run.config.max_retries();
+    let delay = retry::delay(run.config.retry_delay.as_deref(), count.min(retries.max(1)));
+    let delay = i64::try_from(delay.as_millis()).unwrap_or(i64::MAX);
+    let delay = if count > retries { delay.max(KEPT_PAUSE) } else { delay };
+    let due = tx.now.saturating_add(delay);
+    tracing::error!(
+        run = run.id,
+        url = run.url,
+        attempt = count,
+        next_attempt_in_seconds = delay / 1000,
+        reason = message,
+        "the code does not fit what a run has recorded; the run is kept and tried again"
+    );
+    let error = StepError { error: message, time: tx.now, ..StepError::default() };
+    let errors = with_error(before.map(|attempts| attempts.errors).as_deref(), error)?;
+    tx.store.set_attempts(run.key, &Attempts { step_id: KEPT, count, due, errors, step_name: None })?;
+    tx.reschedule(run.key, due)?;
+    Ok(Verdict::RetryAt(due))
+}
+
+/// Forgets the failed attempts before a step that is being recorded, and that the code did not fit.
+pub(super) fn forget_attempts(tx: &mut Transaction<'_>, run: RunKey, step_id: u32) -> Result<(), StoreError> {
+    tx.store.clear_attempts(run, KEPT)?;
+    tx.store.clear_attempts(run, step_id)
 }
 
 /// A delivery has failed as a whole: the endpoint answered with an error, or not at all.

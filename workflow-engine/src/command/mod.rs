@@ -13,7 +13,7 @@ mod trigger;
 pub use self::{
     end::{Cancel, EndRun},
     event::{Notify, NotifyReply, NotifyStep, Wait, WaitFor, public as public_waiter},
-    failure::{AttemptFailed, DeliveryFailed, Verdict},
+    failure::{AttemptFailed, DeliveryFailed, KEPT, Verdict},
     step::{BeginSleep, Complete, Park, RecordStep, Recorded},
     submission::{Delivered, Published, Submission, Submit},
     trigger::{StartRun, TriggerRuns},

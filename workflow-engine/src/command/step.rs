@@ -2,7 +2,7 @@
 
 use workflow::{client::RunState, protocol::Step};
 
-use super::Transaction;
+use super::{Transaction, failure::forget_attempts};
 use crate::{
     error::EngineError,
     store::{Appended, Identity, RunEnd, RunKey, StoreError},
@@ -42,7 +42,7 @@ impl Command for RecordStep {
             return Ok(Recorded::Ended);
         }
         if self.had_failures {
-            tx.store.clear_attempts(self.run, self.step.step_id)?;
+            forget_attempts(tx, self.run, self.step.step_id)?;
         }
         Ok(Recorded::Step(Box::new(record(tx, self.run, self.step)?)))
     }
@@ -88,7 +88,7 @@ impl Command for BeginSleep {
             return Ok(Recorded::Ended);
         }
         if self.had_failures {
-            tx.store.clear_attempts(self.run, self.step.step_id)?;
+            forget_attempts(tx, self.run, self.step.step_id)?;
         }
         let step = record(tx, self.run, self.step)?;
         // Rounded up: a run never wakes early.

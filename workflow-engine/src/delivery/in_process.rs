@@ -27,7 +27,7 @@ use crate::{
         RecordStep, Recorded, Verdict, Wait, WaitFor,
     },
     error::EngineError,
-    store::{Reader, Run, RunKey, StoreError, Stored},
+    store::{Reader, Run, RunKey, StoreError, Stored, payload_and_steps},
 };
 
 /// A run as a handler needs it.
@@ -47,15 +47,7 @@ impl Snapshot {
     /// Reads a run; `None` if it has ended.
     fn read(reader: &dyn Reader, key: RunKey) -> Stored<Option<Self>> {
         let Some(run) = reader.run(key)?.filter(Run::is_active) else { return Ok(None) };
-        let mut payload = Bytes::new();
-        let mut history = Vec::new();
-        for entry in reader.history(key, i64::MAX)? {
-            if entry.is_init() {
-                payload = entry.data.into();
-            } else {
-                history.push(serde_json::from_slice(&entry.data)?);
-            }
-        }
+        let (payload, history) = payload_and_steps(reader.history(key, i64::MAX)?)?;
         let failed_attempts = reader
             .attempts(key)?
             .into_iter()
@@ -342,8 +334,12 @@ impl RunReporter {
         self.concluded.store(true, Ordering::Release);
     }
 
+    /// Whether there are failed attempts to forget with this step: its own, or that the code did not fit (noted as step 0).
     fn had_failures(&self, step_id: u32) -> bool {
-        self.failed_steps().contains(&step_id)
+        let mut failed = self.failed_steps();
+        let before = failed.len();
+        failed.retain(|failed| *failed != 0);
+        failed.len() < before || failed.contains(&step_id)
     }
 
     fn failed_steps(&self) -> std::sync::MutexGuard<'_, Vec<u32>> {

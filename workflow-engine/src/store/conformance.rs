@@ -229,6 +229,15 @@ fn attempts_answers_and_settings_are_kept(store: &mut dyn Store) {
         step_name: Some("pay".to_owned()),
     };
     store.set_attempts(run, &attempts).unwrap();
+    let other = store.insert_run(&new_run("wfr_b")).unwrap();
+    for (id, run) in [(1, run), (2, other)] {
+        let delivery = Delivery { id, run, position: 0, due: 99, attempt: 0, errors: None };
+        store.insert_delivery(&delivery).unwrap();
+    }
+    store.hurry(3, 7).unwrap();
+    store.hurry(2, 8).unwrap();
+    let due = [1, 2].map(|id| store.delivery(id).unwrap().unwrap().due);
+    assert_eq!(due, [8, 99]);
     attempts.count = 2;
     store.set_attempts(run, &attempts).unwrap();
     assert_eq!(store.attempts(run).unwrap(), [attempts]);

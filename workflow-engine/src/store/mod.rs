@@ -91,6 +91,8 @@ pub trait Store: Reader + Send {
     fn set_attempts(&mut self, run: RunKey, attempts: &Attempts) -> Stored<()>;
     /// Forgets the failed attempts of a step.
     fn clear_attempts(&mut self, run: RunKey, step_id: u32) -> Stored<()>;
+    /// Makes the deliveries of all runs that have failed attempts of this step due at `at`.
+    fn hurry(&mut self, step_id: u32, at: i64) -> Stored<()>;
 
     /// Adds an entry to the dead letter queue and gives its number.
     fn insert_dead_letter(&mut self, run: RunKey, at: i64, reason: &str) -> Stored<i64>;

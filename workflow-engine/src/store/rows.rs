@@ -1,7 +1,10 @@
 //! The rows that a store keeps.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use workflow::client::RunState;
+use workflow::{client::RunState, protocol::Step};
+
+use super::Stored;
 
 /// A run's key inside the store: a small integer, so that every index that holds it stays small and grows at its end.
 pub type RunKey = i64;
@@ -153,6 +156,20 @@ impl Entry {
     pub fn message_id(&self) -> String {
         message_id(self.position)
     }
+}
+
+/// Reads a whole history: the payload, and the steps in the order in which they were recorded.
+pub fn payload_and_steps(entries: Vec<Entry>) -> Stored<(Bytes, Vec<Step>)> {
+    let mut payload = Bytes::new();
+    let mut steps = Vec::with_capacity(entries.len());
+    for entry in entries {
+        if entry.is_init() {
+            payload = entry.data.into();
+        } else {
+            steps.push(serde_json::from_slice(&entry.data)?);
+        }
+    }
+    Ok((payload, steps))
 }
 
 /// The public id of the message at a position.

@@ -137,7 +137,7 @@ impl Exchange {
     }
 
     /// Ends the invocation. Never returns: the function is dropped.
-    pub(super) async fn fail<T>(&self, fault: Fault) -> T {
+    pub(crate) async fn fail<T>(&self, fault: Fault) -> T {
         {
             let mut state = self.lock();
             state.news.fault.get_or_insert(fault);

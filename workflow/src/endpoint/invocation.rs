@@ -1,21 +1,19 @@
 //! One invocation of a workflow function, whoever asked for it.
 
-use std::{future::Future, pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
-use serde::Serialize;
 use tracing::Instrument as _;
 
 use super::answer;
 use crate::{
-    Error, Workflow, WorkflowContext,
-    context::{self, exchange::Exchange},
-    driver::drive,
+    Workflow,
+    context::exchange::Exchange,
+    driver::{drive, program},
     engine::{Delivery, Reporter, RunInfo},
     protocol::{Step, headers},
     replay::{Attempts, Ending, Replay},
-    workflow::decode_payload,
 };
 
 /// A run, what it has done so far, and whom to report to.
@@ -49,38 +47,18 @@ impl Invocation {
 
     async fn invoke<W: Workflow>(self, args: W::Args) -> Response<Bytes> {
         let run_id = self.run.id.clone();
-        let replay = Replay::new(self.reporter.mode(), self.history, self.attempts);
         let exchange = Arc::new(Exchange::default());
-        let payload = decode_payload::<W::Payload>(&self.payload)
-            .map_err(|error| Error::non_retryable(format!("the payload {error}")));
-        let invocation = payload.map(|payload| {
-            let (run, headers, exchange) = (self.run, self.headers, Arc::clone(&exchange));
-            WorkflowContext::new(context::Invocation { payload, run, headers, exchange })
-        });
-        let program = async {
-            match invocation {
-                Ok(ctx) => output(W::run(ctx, args)).await,
-                Err(misfit) => Err(misfit),
-            }
-        };
+        let begun = !self.history.is_empty();
+        let program = program::<W>(self.run, self.payload, self.headers, begun, Arc::clone(&exchange), args);
+        let replay = Replay::new(self.reporter.mode(), self.history, self.attempts);
         let ending = drive(pin!(program), &exchange, replay, &*self.reporter).await;
         log(&ending);
         answer::ended(&run_id, ending)
     }
 }
 
-/// What the function returns, as JSON; nothing for null.
-async fn output<T: Serialize>(
-    function: impl Future<Output = crate::Result<T>>,
-) -> crate::Result<Option<String>> {
-    let output = serde_json::to_string(&function.await?).map_err(|error| {
-        Error::non_retryable(format!("what the workflow returned cannot be turned into JSON: {error}"))
-    })?;
-    Ok(Some(output).filter(|json| json != "null"))
-}
-
 /// The headers that the workflow sees: neither the engine's nor the transport's.
-pub(super) fn users_headers(all: &HeaderMap) -> HeaderMap {
+pub(crate) fn users_headers(all: &HeaderMap) -> HeaderMap {
     let users = |name: &str| headers::is_users(name) && !headers::is_engine_owned(name);
     all.iter()
         .filter(|(name, _)| users(name.as_str()))

@@ -120,7 +120,7 @@ pub struct RunInfo {
 /// How often a step (or the code before it) has failed already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailedAttempts {
-    /// The step that failed, or would have come next.
+    /// The step that failed, or would have come next; 0 where the code did not fit the run's history.
     pub step_id: u32,
     /// Failed attempts so far; at least 1.
     pub count: u32,
@@ -203,7 +203,7 @@ pub enum Report {
 /// A failed attempt of a step, or of the code before it.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The step that failed, or would have come next.
+    /// The step that failed, or would have come next; 0 where the run is kept.
     pub step_id: u32,
     /// The step's name, if a step failed.
     pub step_name: Option<String>,
@@ -217,6 +217,9 @@ pub struct Failure {
     pub record: Option<Step>,
     /// Whether the handler ends now if another attempt is due later.
     pub park: bool,
+    /// Whether the run must not fail by it: the code does not fit what the run has recorded, and a deploy heals that. It is no
+    /// attempt of a step, and `step_id` is 0.
+    pub keep: bool,
 }
 
 /// Whether and when a failed attempt is repeated.

@@ -5,6 +5,7 @@ use std::{panic::Location, time::Duration};
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::ProducedStep;
 use crate::{
     engine::Report,
     protocol::{
@@ -66,6 +67,18 @@ impl Claim {
             Work::Wait { .. } => StepType::Wait,
             Work::Notify { .. } => StepType::Notify,
         }
+    }
+
+    /// The step as it is told of: at this position, among so many side by side.
+    pub(super) fn produced(&self, position: u32, concurrent: u32) -> ProducedStep {
+        let (name, step_type) = (self.name.clone(), self.step_type());
+        ProducedStep { position, name, step_type, concurrent, location: self.location }
+    }
+
+    /// Like [`produced`](Self::produced), of a claim that nobody needs any more.
+    pub(super) fn into_produced(self, position: u32, concurrent: u32) -> ProducedStep {
+        let step_type = self.step_type();
+        ProducedStep { position, name: self.name, step_type, concurrent, location: self.location }
     }
 
     /// The step as it is recorded, without a result.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Claim, Work, claim::due};
+use super::{Claim, ProducedStep, Work, claim::due};
 use crate::protocol::Step;
 
 /// The group in flight. Its members are numbered by the order of their claims, which may differ from that of their ids.
@@ -109,6 +109,12 @@ impl Group {
         self.members.get(member).map(|member| member.claim.step(member.id, concurrent))
     }
 
+    /// A member as it is told of.
+    pub(super) fn produced(&self, member: usize) -> Option<ProducedStep> {
+        let concurrent = self.concurrent();
+        self.members.get(member).map(|member| member.claim.produced(member.id, concurrent))
+    }
+
     /// All members as they are announced, in the order of their ids.
     pub(super) fn plans(&self) -> Vec<Step> {
         let concurrent = self.concurrent();
@@ -162,13 +168,22 @@ impl Group {
         self.busy == 0 && self.unresolved == 0
     }
 
-    /// The results, by the order of the claims; none for members that were given up before they had one.
-    pub(super) fn into_results(self) -> Vec<Option<Step>> {
-        let result = |member: Member| match member.progress {
-            Progress::Done(step) => Some(step),
-            _ => None,
+    /// The results, by the order of the claims; none for members that were given up before they had one. Beside them the
+    /// member with the last position.
+    pub(super) fn into_results(self) -> (Vec<Option<Step>>, Option<ProducedStep>) {
+        let concurrent = self.concurrent();
+        let last_id = self.first.saturating_add(concurrent).saturating_sub(1);
+        let mut last = None;
+        let result = |member: Member| {
+            if member.id == last_id {
+                last = Some(member.claim.into_produced(member.id, concurrent));
+            }
+            match member.progress {
+                Progress::Done(step) => Some(step),
+                _ => None,
+            }
         };
-        self.members.into_iter().map(result).collect()
+        (self.members.into_iter().map(result).collect(), last)
     }
 
     fn concurrent(&self) -> u32 {

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use super::{Claim, Fault, recorded::Recorded};
+use super::{Claim, Divergence, DivergenceKind, Fault, recorded::Recorded};
 use crate::protocol::Step;
 
 /// The positions of the steps of a group that begins at `first`, in the order of the claims.
@@ -19,32 +19,37 @@ pub(super) fn positions(claims: &[Claim], first: u32, recorded: &Recorded) -> Re
         return Ok((first..end).collect());
     }
     let mut results = 0;
-    for (id, step) in recorded.group(first..end) {
+    for (_, step) in recorded.group(first..end) {
         results += u32::from(step.step_id != 0);
         if step.concurrent != size {
-            return Err(other_size(id, step, size, leader));
+            return Err(other_size(first, step, size, leader));
         }
     }
     if results < size
         && let Some(later) = recorded.first_from(end)
     {
         return Err(match recorded.group(first..end).next() {
-            None if later.concurrent > 1 => other_size(later.position(), later, size, leader),
+            None if later.concurrent > 1 => other_size(first, later, size, leader),
             _ => gap(first, claims, recorded, later),
         });
     }
     match claims {
         [claim] => {
             if let Some((id, step)) = recorded.group(first..end).next() {
-                check(claim, id, step)?;
+                check(claim, id, step, size)?;
             }
             Ok(vec![first])
         }
-        _ => by_name(claims, first..end, recorded),
+        _ => by_name(claims, first..end, size, recorded),
     }
 }
 
-fn by_name(claims: &[Claim], ids: std::ops::Range<u32>, recorded: &Recorded) -> Result<Vec<u32>, Fault> {
+fn by_name(
+    claims: &[Claim],
+    ids: std::ops::Range<u32>,
+    size: u32,
+    recorded: &Recorded,
+) -> Result<Vec<u32>, Fault> {
     let mut named: HashMap<&str, (u32, &Step)> =
         recorded.group(ids.clone()).map(|(id, step)| (step.step_name.as_str(), (id, step))).collect();
     let mut free = {
@@ -56,7 +61,7 @@ fn by_name(claims: &[Claim], ids: std::ops::Range<u32>, recorded: &Recorded) -> 
     for claim in claims {
         let known = named.remove(claim.name.as_str());
         if let Some((id, step)) = known {
-            check(claim, id, step)?;
+            check(claim, id, step, size)?;
         }
         found.push(known.map(|(id, _)| id));
     }
@@ -64,7 +69,7 @@ fn by_name(claims: &[Claim], ids: std::ops::Range<u32>, recorded: &Recorded) -> 
     if let Some((id, step)) = named.into_values().min_by_key(|(id, _)| *id)
         && let Some(claim) = stranger()
     {
-        return Err(other_step(claim, id, step));
+        return Err(other_step(claim, id, step, size));
     }
     Ok(found.into_iter().filter_map(|id| id.or_else(|| free.next())).collect())
 }
@@ -85,45 +90,30 @@ fn check_names(claims: &[Claim]) -> Result<(), Fault> {
     Ok(())
 }
 
-fn check(claim: &Claim, id: u32, step: &Step) -> Result<(), Fault> {
+fn check(claim: &Claim, id: u32, step: &Step, size: u32) -> Result<(), Fault> {
     if claim.name == step.step_name && claim.step_type() == step.step_type {
         Ok(())
     } else {
-        Err(other_step(claim, id, step))
+        Err(other_step(claim, id, step, size))
     }
 }
 
-fn other_step(claim: &Claim, id: u32, step: &Step) -> Fault {
-    Fault::OtherStep {
-        id,
-        recorded_name: step.step_name.clone(),
-        recorded_type: step.step_type,
-        name: claim.name.clone(),
-        step_type: claim.step_type(),
-        location: claim.location,
-    }
+fn other_step(claim: &Claim, id: u32, step: &Step, size: u32) -> Fault {
+    Divergence::new(DivergenceKind::Step, id, Some(step.into()), Some(claim.produced(id, size))).into()
 }
 
-fn other_size(id: u32, step: &Step, size: u32, leader: &Claim) -> Fault {
-    Fault::OtherSize {
-        id,
-        recorded_name: step.step_name.clone(),
-        recorded: step.concurrent,
-        produced: size,
-        name: leader.name.clone(),
-        location: leader.location,
-    }
+fn other_size(first: u32, step: &Step, size: u32, leader: &Claim) -> Fault {
+    let produced = leader.produced(first, size);
+    Divergence::new(DivergenceKind::GroupSize, first, Some(step.into()), Some(produced)).into()
 }
 
 /// Names the first step of the group that is not recorded, beside the later one that is.
 fn gap(first: u32, claims: &[Claim], recorded: &Recorded, later: &Step) -> Fault {
-    let end = first.saturating_add(u32::try_from(claims.len()).unwrap_or(u32::MAX));
+    let size = u32::try_from(claims.len()).unwrap_or(u32::MAX);
+    let end = first.saturating_add(size);
     let known: Vec<_> = recorded.group(first..end).map(|(id, step)| (id, step.step_name.as_str())).collect();
     let missing = claims.iter().find(|claim| known.iter().all(|(_, name)| *name != claim.name));
     let id = (first..end).find(|id| known.iter().all(|(known, _)| known != id)).unwrap_or(first);
-    let (name, location) = missing
-        .or(claims.first())
-        .map(|claim| (claim.name.clone(), claim.location))
-        .unwrap_or_else(|| (String::new(), std::panic::Location::caller()));
-    Fault::Gap { id, name, location, later_id: later.position(), later_name: later.step_name.clone() }
+    let produced = missing.or(claims.first()).map(|claim| claim.produced(id, size));
+    Divergence::new(DivergenceKind::NotRecorded, id, Some(later.into()), produced).into()
 }

@@ -9,10 +9,11 @@
 //! * [`matching`]: which recorded step is which claim; here divergence is found.
 //! * [`group`]: the steps that run side by side, and how far each of them is.
 //! * [`attempts`]: failed attempts so far.
-//! * [`fault`]: why an invocation cannot go on.
+//! * [`fault`]: why an invocation cannot go on; [`divergence`]: because it does not fit what is recorded.
 
 mod attempts;
 mod claim;
+mod divergence;
 mod fault;
 mod group;
 mod matching;
@@ -22,6 +23,7 @@ mod tests;
 
 use std::collections::VecDeque;
 
+pub use self::divergence::{Divergence, DivergenceKind, ProducedStep, RecordedStep};
 pub(crate) use self::{
     attempts::Attempts,
     claim::{Claim, Work},
@@ -104,6 +106,10 @@ pub(crate) struct Replay {
     parked: bool,
     /// The failure that was reported last, for the answer.
     failure: Option<Failure>,
+    /// The last step that is done.
+    passed: Option<ProducedStep>,
+    /// Where the program and its history part, if they do.
+    divergence: Option<Box<Divergence>>,
     over: bool,
     actions: VecDeque<Action>,
 }
@@ -123,6 +129,8 @@ impl Replay {
             completing: false,
             parked: false,
             failure: None,
+            passed: None,
+            divergence: None,
             over: false,
             actions: VecDeque::new(),
         };
@@ -228,29 +236,52 @@ impl Replay {
     /// The function has returned.
     pub(crate) fn returned(&mut self, result: Result<Option<String>, Error>) {
         match (result, self.recorded.first()) {
-            (Err(error), _) => self.conclude_failed(None, &error),
+            (Err(error), _) => self.conclude_failed(None, &error, false),
             (Ok(output), None) => {
                 self.completing = true;
                 self.conclude(Report::Complete { output });
             }
             (Ok(_), Some(step)) => {
-                let fault = Fault::EndedEarly {
-                    id: step.position(),
-                    recorded_name: step.step_name.clone(),
-                    recorded_type: step.step_type,
-                };
-                self.fault(fault);
+                let divergence = Divergence::returned(step, None);
+                self.fault(divergence.into());
             }
         }
     }
 
-    /// The invocation cannot go on.
+    /// The invocation cannot go on. A broken rule is never retried. Where the program does not fit its history the run is
+    /// kept: a deploy heals it.
     pub(crate) fn fault(&mut self, fault: Fault) {
-        let blamed = match &fault {
-            Fault::Nested { outer, .. } => self.group.step(*outer),
-            _ => None,
-        };
-        self.conclude_failed(blamed, &fault.into_error());
+        match fault {
+            Fault::Diverged(divergence) => {
+                let divergence = divergence.after(self.passed.take());
+                self.conclude_failed(None, &Error::msg(divergence.to_string()), true);
+                self.divergence = Some(Box::new(divergence));
+            }
+            Fault::Nested { outer, .. } => {
+                let blamed = self.group.step(outer);
+                self.conclude_failed(blamed, &Error::non_retryable(fault.to_string()), false);
+            }
+            Fault::SameName { .. } | Fault::NoName { .. } => {
+                self.conclude_failed(None, &Error::non_retryable(fault.to_string()), false);
+            }
+        }
+    }
+
+    /// Where the program and its history part, if they do.
+    pub(crate) fn divergence(&mut self) -> Option<Box<Divergence>> {
+        self.divergence.take()
+    }
+
+    /// Where they part if the function fails now.
+    pub(crate) fn failed_early(&mut self, error: &Error) -> Option<Box<Divergence>> {
+        let step = self.recorded.first()?;
+        let divergence = Divergence::returned(step, Some(error.chain()));
+        Some(Box::new(divergence.after(self.passed.take())))
+    }
+
+    /// A member of the group as it is told of.
+    pub(crate) fn produced(&self, member: usize) -> Option<ProducedStep> {
+        self.group.produced(member)
     }
 
     /// Continue: whatever is not recorded is done now.
@@ -336,7 +367,7 @@ impl Replay {
             return;
         }
         if let Some(mut report) = self.conclusion.take() {
-            if let Report::Failed(failure @ Failure { step_name: None, .. }) = &mut report {
+            if let Report::Failed(failure @ Failure { step_name: None, keep: false, .. }) = &mut report {
                 failure.step_id = self.recorded.next_free();
                 self.failure = Some(failure.clone());
             }
@@ -357,7 +388,8 @@ impl Replay {
     fn release(&mut self) {
         self.retry_at = None;
         self.next_id = self.group.ids().end;
-        let results = std::mem::take(&mut self.group).into_results();
+        let (results, last) = std::mem::take(&mut self.group).into_results();
+        self.passed = last;
         self.actions.push_back(Action::Release { results, attempt: self.attempt() });
     }
 
@@ -380,14 +412,15 @@ impl Replay {
             max_retries,
             record,
             park: self.group.len() == 1,
+            keep: false,
         };
         self.failure = Some(failure.clone());
         Report::Failed(failure)
     }
 
     /// An attempt of the blamed step has failed or, of the code between steps, one of the step that would have come next;
-    /// which one that is is known when all reports are answered.
-    fn conclude_failed(&mut self, blamed: Option<Step>, error: &Error) {
+    /// which one that is is known when all reports are answered. A divergence is nobody's attempt.
+    fn conclude_failed(&mut self, blamed: Option<Step>, error: &Error, keep: bool) {
         let (step_id, step_name) = blamed.map_or((0, None), |step| (step.step_id, Some(step.step_name)));
         let failure = Failure {
             step_id,
@@ -397,6 +430,7 @@ impl Replay {
             max_retries: None,
             record: None,
             park: true,
+            keep,
         };
         self.failure = Some(failure.clone());
         self.conclude(Report::Failed(failure));

@@ -207,6 +207,14 @@ impl Store for Sqlite {
         Ok(())
     }
 
+    fn hurry(&mut self, step_id: u32, at: i64) -> Stored<()> {
+        self.execute(
+            "UPDATE deliveries SET due = ?2 WHERE run IN (SELECT run FROM attempts WHERE step_id = ?1)",
+            params![step_id, at],
+        )?;
+        Ok(())
+    }
+
     fn insert_dead_letter(&mut self, run: RunKey, at: i64, reason: &str) -> Stored<i64> {
         self.execute(
             "INSERT INTO dead_letters (run, at, reason) VALUES (?1, ?2, ?3)",

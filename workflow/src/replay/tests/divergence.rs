@@ -29,8 +29,8 @@ fn another_name_or_type_is_told_with_both_sides_and_the_place() {
         vec![result(1, 1, "charge")],
         vec![run("refund")],
         &[
-            "step 1 is recorded as `charge` (Run)",
-            "`refund` (Run) at",
+            "recorded is step 1 `charge` (Run)",
+            "asks for step 1 `refund` (Run) at",
             "divergence.rs:",
             "roll the change back",
         ],
@@ -38,12 +38,12 @@ fn another_name_or_type_is_told_with_both_sides_and_the_place() {
     diverges(
         vec![result(1, 1, "charge")],
         vec![sleep("charge", 1)],
-        &["step 1 is recorded as `charge` (Run)", "`charge` (SleepUntil) at"],
+        &["recorded is step 1 `charge` (Run)", "step 1 `charge` (SleepUntil) at"],
     );
     diverges(
         vec![result(1, 2, "a"), result(2, 2, "b")],
         vec![run("a"), run("c")],
-        &["step 2 is recorded as `b` (Run)", "`c` (Run) at"],
+        &["recorded is step 2 `b` (Run)", "`c` (Run) at"],
     );
 }
 
@@ -52,11 +52,19 @@ fn another_size_is_told() {
     diverges(
         vec![result(1, 2, "a"), result(2, 2, "b")],
         vec![run("a")],
-        &["one of 2", "asks for 1", "`a` at"],
+        &["one of 2", "asks for 1 there", "`a` (Run) at"],
     );
-    diverges(vec![result(2, 3, "b")], vec![run("a")], &["`b` is recorded as one of 3", "asks for 1"]);
-    diverges(vec![result(1, 1, "a")], vec![run("a"), run("b")], &["step 1 `a`", "one of 1", "asks for 2"]);
-    diverges(vec![plan(1, 2, "a"), plan(2, 2, "b")], vec![run("a")], &["one of 2", "asks for 1"]);
+    diverges(
+        vec![result(2, 3, "b")],
+        vec![run("a")],
+        &["`b` (Run) as one of 3", "asks for 1 there, with step 1 `a`"],
+    );
+    diverges(
+        vec![result(1, 1, "a")],
+        vec![run("a"), run("b")],
+        &["step 1 `a`", "one of 1", "asks for 2 there"],
+    );
+    diverges(vec![plan(1, 2, "a"), plan(2, 2, "b")], vec![run("a")], &["one of 2", "asks for 1 there"]);
 }
 
 #[test]
@@ -70,11 +78,44 @@ fn a_gap_in_the_history_is_told() {
 }
 
 #[test]
+fn a_divergence_keeps_the_run_and_says_how_far_all_was_well() {
+    let history = vec![result(1, 2, "a"), result(2, 2, "b"), result(3, 1, "c"), result(4, 1, "d")];
+    let mut script = Script::new(Mode::Continue, history);
+    script.claims(runs(["b", "a"]));
+    script.replay.claimed(vec![run("other")], || NOW);
+    let Some(Action::Report { report: Report::Failed(failure), .. }) = script.replay.next_action() else {
+        panic!("no failure is reported");
+    };
+    assert!(failure.keep && failure.park, "{failure:?}");
+    assert_eq!((failure.retry, failure.step_id, failure.step_name), (Retry::Backoff, 0, None));
+
+    let divergence = script.replay.divergence().unwrap();
+    assert_eq!((&divergence.kind, divergence.position), (&DivergenceKind::Step, 3));
+    let (recorded, produced) = (divergence.recorded.as_ref().unwrap(), divergence.produced.as_ref().unwrap());
+    assert_eq!((recorded.position, recorded.name.as_str(), recorded.concurrent), (3, "c", 1));
+    assert_eq!((produced.position, produced.name.as_str(), produced.concurrent), (3, "other", 1));
+    let last = divergence.last_match.as_ref().unwrap();
+    assert_eq!((last.position, last.name.as_str(), last.concurrent), (2, "b", 2));
+    assert!(failure.message.contains("They agree up to step 2 `b` (Run) at "), "{}", failure.message);
+}
+
+#[test]
 fn a_function_that_returns_too_early_diverges() {
     let mut script = Script::new(Mode::Continue, vec![result(1, 1, "a"), result(2, 1, "b")]);
     script.claims([run("a")]);
     let actions = script.returns(Ok(None));
-    assert!(actions[0].starts_with("failed 3") && actions[0].contains("step 2 `b`"), "{actions:?}");
+    for part in
+        ["failed 0 park", "recorded is step 2 `b`", "has returned before it", "agree up to step 1 `a`"]
+    {
+        assert!(actions[0].contains(part), "{part} in {actions:?}");
+    }
+}
+
+#[test]
+fn an_error_before_the_end_of_the_history_is_an_ordinary_failure() {
+    let mut script = Script::new(Mode::Continue, vec![result(1, 1, "a"), result(2, 1, "b")]);
+    script.claims([run("a")]);
+    assert_eq!(script.returns(Err(Error::msg("no configuration"))), ["failed 3 park: no configuration"]);
 }
 
 #[test]
