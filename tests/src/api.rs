@@ -11,6 +11,9 @@ use crate::Served;
 /// The token of test servers, the one of the recorded requests: base64 of `{"UserID":"testUser","Password":"testPassword"}`.
 pub const TOKEN: &str = "eyJVc2VySUQiOiJ0ZXN0VXNlciIsIlBhc3N3b3JkIjoidGVzdFBhc3N3b3JkIn0=";
 
+/// A workflow in another process, where in truth nobody answers.
+pub const ELSEWHERE: &str = "http://127.0.0.1:9/wf";
+
 /// The HTTP API of an engine in memory, on loopback.
 ///
 /// Workflows at `http://app.test` count as those of an app in the same process. There is none, so that their runs stay where
@@ -150,13 +153,13 @@ impl TestApi {
         }
     }
 
-    /// Triggers a run with this id of the workflow at `http://app.test/wf`.
+    /// Triggers a run with this id of the workflow at [`ELSEWHERE`], a day from now: nobody is called meanwhile.
     ///
     /// # Panics
     /// If it is refused.
     pub async fn trigger(&self, run_id: &str) {
-        let headers = [("upstash-workflow-runid", run_id)];
-        let answer = self.send("POST", "/v2/trigger/http://app.test/wf", &headers, "{}").await;
+        let headers = [("upstash-workflow-runid", run_id), ("upstash-delay", "1d")];
+        let answer = self.send("POST", &format!("/v2/trigger/{ELSEWHERE}"), &headers, "{}").await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
@@ -167,9 +170,9 @@ impl TestApi {
     pub async fn wait(&self, run_id: &str, event: &str) {
         let run = [("upstash-workflow-runid", run_id), ("content-type", "application/json")];
         let body = serde_json::json!({
-            "url": "http://app.test/wf",
+            "url": ELSEWHERE,
             "timeout": "600s",
-            "timeoutUrl": "http://app.test/wf",
+            "timeoutUrl": ELSEWHERE,
             "timeoutHeaders": { "Upstash-Workflow-Runid": [run_id] },
             "step": { "stepId": 1, "stepName": "wait", "stepType": "Wait", "concurrent": 1 },
         });

@@ -18,7 +18,7 @@ mod served;
 use std::{fmt, time::Duration};
 
 pub use self::{
-    api::{Answer, TOKEN, TestApi},
+    api::{Answer, ELSEWHERE, TOKEN, TestApi},
     app::{Routes, START, TestApp, Told, told},
     probe::Probe,
     served::Served,

@@ -9,7 +9,7 @@ use workflow::{
     Client, ClientError,
     client::{HttpTransport, LogQuery, RunFilter, RunState},
 };
-use workflow_tests::{TOKEN, TestApi};
+use workflow_tests::{ELSEWHERE, TOKEN, TestApi};
 
 /// An engine, and both clients of it.
 async fn each(story: impl AsyncFn(&TestApi, &Client) -> Vec<String>) {
@@ -75,7 +75,8 @@ async fn triggers() {
 async fn notifications_and_waiters() {
     each(async |api, client| {
         for run in ["one", "two", "three"] {
-            client.trigger_url("/a", &1).run_id(run).await.unwrap();
+            let a_day = Duration::from_secs(86_400);
+            client.trigger_url(ELSEWHERE, &1).run_id(run).delay(a_day).await.unwrap();
         }
         let event = "a/b ?#%é";
         for run in ["wfr_one", "wfr_two"] {

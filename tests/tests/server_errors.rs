@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use serde_json::{Value, json};
-use workflow_tests::TestApi;
+use workflow_tests::{ELSEWHERE, TestApi};
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 const RUN: (&str, &str) = ("upstash-workflow-runid", "wfr_1");
@@ -309,8 +309,8 @@ async fn ids_may_hold_every_character() {
     let odd = "a/b?c#d%e é\u{1f980}&=+,;: \"'<>";
     let encoded: String = odd.bytes().map(|byte| format!("%{byte:02X}")).collect();
     let entry = json!([{
-        "destination": "http://app.test/wf",
-        "headers": { "upstash-workflow-runid": format!("wfr_{odd}") },
+        "destination": ELSEWHERE,
+        "headers": { "upstash-workflow-runid": format!("wfr_{odd}"), "upstash-delay": "1d" },
         "body": "{}",
     }]);
     let run = api.send("POST", "/v2/batch/trigger", &[JSON], entry.to_string()).await;

@@ -5,7 +5,7 @@
 mod vectors;
 
 use serde_json::{Value, json};
-use workflow_tests::{Answer, TestApi};
+use workflow_tests::{Answer, ELSEWHERE, TestApi};
 
 use self::vectors::{Exchange, Vector, all};
 
@@ -143,7 +143,7 @@ async fn notifications_are_answered_with_the_waiters() {
     api.wait("wfr_1", "evt").await;
     let answer = answers(&api, "notify").await;
     assert_eq!(answer[0]["workflowRunId"], "wfr_1");
-    assert_eq!(answer[0]["waiter"]["url"], "http://app.test/wf");
+    assert_eq!(answer[0]["waiter"]["url"], ELSEWHERE);
     assert_eq!(answer[0]["waiter"]["headers"]["Upstash-Workflow-Runid"], json!(["wfr_1"]));
 }
 
@@ -186,7 +186,7 @@ async fn waiters_are_listed() {
     api.trigger("wfr_1").await;
     api.wait("wfr_1", "evt").await;
     let waiters = answers(&api, "get-waiters").await;
-    assert_eq!(waiters[0]["timeoutUrl"], "http://app.test/wf");
+    assert_eq!(waiters[0]["timeoutUrl"], ELSEWHERE);
 }
 
 #[tokio::test]
@@ -249,7 +249,7 @@ async fn ids_to_cancel_may_be_in_the_body() {
     };
     assert_eq!(cancel(json!({ "workflowRunIds": [] })).await, json!({ "cancelled": 0 }));
     assert_eq!(cancel(json!({ "workflowRunIds": ["wfr_1", "wfr_gone"] })).await, json!({ "cancelled": 1 }));
-    assert_eq!(cancel(json!({ "workflowUrl": "http://app.test/" })).await, json!({ "cancelled": 2 }));
+    assert_eq!(cancel(json!({ "workflowUrl": ELSEWHERE })).await, json!({ "cancelled": 2 }));
 }
 
 #[tokio::test]
