@@ -10,8 +10,9 @@
 //! * it costs more: 87 instead of 49 microseconds of CPU for a run of one step (client, engine and workflow together), and 215
 //!   instead of 155 for one of ten, with 128 runs in flight. Called like this, an actix app is as fast as an axum app.
 //!
-//! A worker's thread is like one of a server: single-threaded runtime, `LocalSet`, and the actix system in which the app is
-//! attached, if there is one.
+//! A worker's thread is like one of a server: a runtime for one thread with a `LocalSet`. It has an actix system of its own. In
+//! that of the server its steps would be cut off as well: when a signal comes, the server ends its workers and then stops the
+//! system with all threads in it.
 
 use std::{
     io,
@@ -22,12 +23,12 @@ use std::{
 };
 
 use actix_http::Request;
-use actix_rt::{Arbiter, Runtime, System};
 use actix_service::IntoServiceFactory;
 use actix_web::{
     Error, HttpResponse,
     body::{self, MessageBody},
     dev::{AppConfig, Service, ServiceFactory, ServiceResponse},
+    rt::{self, Runtime, System},
 };
 use bytes::Bytes;
 use futures_util::{
@@ -104,27 +105,17 @@ impl App for Workers {
     }
 }
 
-/// Starts a thread like those of an actix server: one of the current actix system, or with a runtime of its own if there is
-/// none.
+/// Starts a thread with an actix system.
 fn start_thread<F, Fut>(work: F) -> io::Result<()>
 where
     F: FnOnce() -> Fut + Send + 'static,
     Fut: Future<Output = ()> + 'static,
 {
-    if System::is_registered() {
-        Arbiter::try_new()?.spawn_fn(|| {
-            drop(actix_rt::spawn(async {
-                work().await;
-                Arbiter::current().stop();
-            }));
-        });
-        return Ok(());
-    }
     let thread = thread::Builder::new().name("workflow-actix".to_owned());
-    let runtime = || {
-        Runtime::new().inspect_err(|error| tracing::error!(%error, "a thread for deliveries has no runtime"))
-    };
-    thread.spawn(move || runtime().map(|runtime| runtime.block_on(async { work().await })))?;
+    thread.spawn(|| match Runtime::new() {
+        Ok(runtime) => System::with_tokio_rt(|| runtime).block_on(async { work().await }),
+        Err(error) => tracing::error!(%error, "a thread for deliveries to this app has no runtime"),
+    })?;
     Ok(())
 }
 
@@ -144,7 +135,7 @@ where
     let service = Rc::new(service);
     while let Some(Call { request, mut answer }) = calls.recv().await {
         let service = Rc::clone(&service);
-        actix_rt::spawn(async move {
+        rt::spawn(async move {
             let outcome = {
                 let handled = AssertUnwindSafe(handle(&*service, request)).catch_unwind();
                 match select(pin!(handled), pin!(answer.closed())).await {

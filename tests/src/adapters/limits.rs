@@ -7,6 +7,7 @@ use tokio::{
 use workflow::endpoint::MAX_BODY_BYTES;
 
 use super::{Echo, Harness, Site, site::run_id};
+use crate::PATIENCE;
 
 /// Larger than actix-web takes by default, and larger than axum does.
 const LARGE: [usize; 2] = [300 * 1024, 3 * 1024 * 1024];
@@ -76,7 +77,8 @@ async fn is_refused(stream: &mut TcpStream) {
     let mut part = [0; 4096];
     // The answer ends with a JSON object.
     while !answer.ends_with('}') {
-        let read = stream.read(&mut part).await.unwrap();
+        let read = tokio::time::timeout(PATIENCE, stream.read(&mut part)).await;
+        let read = read.expect("an answer within a minute").unwrap();
         assert_ne!(read, 0, "the answer breaks off: {answer}");
         answer.push_str(std::str::from_utf8(&part[..read]).unwrap());
     }

@@ -13,7 +13,7 @@ use actix_web::{
     error::InternalError,
     http::{StatusCode, header::WWW_AUTHENTICATE},
     middleware::{Next, from_fn},
-    rt::System,
+    rt::{self, System},
     web,
 };
 use tokio::sync::oneshot;
@@ -46,16 +46,22 @@ impl Harness for Actix {
                 })
                 .service(web::scope("/nested").service(deep))
         };
-        // As under `#[actix_web::main]`.
         let thread = thread::spawn(move || {
-            System::new().block_on(async {
+            let system = System::new();
+            system.block_on(async {
                 let server = match engine {
                     Some(engine) => HttpServer::new(attach(app, &engine)).workers(2).listen(listener)?.run(),
                     None => HttpServer::new(app).workers(2).listen(listener)?.run(),
                 };
                 ready.send(server.handle()).unwrap();
-                server.await
-            })
+                // Once it has ended, a server that got a signal stops the system.
+                rt::spawn(async {
+                    server.await.unwrap();
+                    System::current().stop();
+                });
+                std::io::Result::Ok(())
+            })?;
+            system.run()
         });
         Self { handle: started.await.unwrap(), thread }
     }
