@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use axum::{Router, extract::State, routing::post};
@@ -59,7 +59,7 @@ async fn tour(ctx: WorkflowContext<String>, State(bodies): State<Bodies>) -> wor
     let name = ctx.request_payload();
     let greeting = ctx.run("greet", async || Ok(format!("hello {name} {}", bodies.ran("greet")))).await?;
     ctx.sleep("short", Duration::from_millis(10)).await?;
-    ctx.sleep_until("moment", SystemTime::now()).await?;
+    ctx.sleep_until("moment", ctx.created_at()).await?;
     let (number, event, (), timed_out) = tokio::try_join!(
         ctx.run("number", async || Ok(bodies.ran("number"))),
         ctx.wait_for_event::<String>("event", "tour-event", LONG),

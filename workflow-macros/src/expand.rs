@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{LitStr, Path, ext::IdentExt, parse2, spanned::Spanned};
+use syn::{LitStr, Path, ext::IdentExt, parse2};
 
 use crate::{
     body::{Warning, examine},
@@ -34,6 +34,10 @@ pub fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
                 Ok(_) => placeholder(&options.krate, name),
                 Err(more) => {
                     combine(&mut mistakes, more);
+                    // Among methods there can be no type, and its absence is not to be told, too.
+                    if function.signature.receiver().is_some() {
+                        return with_mistakes(&item, &TokenStream::new(), mistakes);
+                    }
                     placeholder(&options.krate, name)
                 }
             };
@@ -44,6 +48,10 @@ pub fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
             TokenStream::new()
         }
     };
+    with_mistakes(&item, &beside, mistakes)
+}
+
+fn with_mistakes(item: &TokenStream, beside: &TokenStream, mistakes: Option<syn::Error>) -> TokenStream {
     let mistakes = mistakes.map(|mistakes| mistakes.to_compile_error());
     quote!(#item #beside #mistakes)
 }
@@ -72,38 +80,34 @@ fn with_type(function: &Function, implementation: TokenStream) -> TokenStream {
 }
 
 // Input:  async fn order(ctx: WorkflowContext<Order>, State(shop): State<Shop>) -> workflow::Result<Receipt> { .. }
-// Output: impl Workflow for order { .. fn run(ctx, args) { let (arg_0,) = args; order(ctx, arg_0) } }
+// Output: impl WorkflowFn for order { .. fn call(ctx, (arg_0,)) -> .. { order(ctx, arg_0) } }
 fn implementation(options: &Options, name: &Ident, parts: &Parts<'_>) -> TokenStream {
     let krate = &options.krate;
     let Parts { context, extractors, output } = parts;
     let label = options.name.as_ref().map_or_else(|| name.unraw().to_string(), LitStr::value);
     let settings = settings(options);
-    let payload =
-        quote_spanned!(context.span()=> type Payload = <#context as #krate::__private::ContextArg>::Payload;);
-    let output =
-        quote_spanned!(output.span()=> type Output = <#output as #krate::__private::ReturnType>::Output;);
     let ctx = Ident::new("__ctx", Span::mixed_site());
     let args: Vec<_> =
         (0..extractors.len()).map(|i| format_ident!("__arg_{i}", span = Span::mixed_site())).collect();
-    let run = quote_spanned! {Span::call_site().located_at(name.span())=>
-        fn run(
-            #ctx: #krate::__private::WorkflowContext<Self::Payload>,
+    let call = quote_spanned! {Span::call_site().located_at(name.span())=>
+        fn call(
+            #ctx: Self::Context,
             (#(#args,)*): Self::Args,
-        ) -> impl ::core::future::Future<Output = #krate::__private::Result<Self::Output>> + ::core::marker::Send {
+        ) -> impl ::core::future::Future<Output = Self::Return> + ::core::marker::Send {
             #name(#ctx #(, #args)*)
         }
     };
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
-        impl #krate::__private::Workflow for #name {
+        impl #krate::__private::WorkflowFn for #name {
             const NAME: &'static ::core::primitive::str = #label;
             #settings
-            #payload
+            type Context = #context;
             type Args = (#(#extractors,)*);
-            #output
+            type Return = #output;
 
-            #run
+            #call
         }
     }
 }
@@ -127,16 +131,13 @@ fn settings(options: &Options) -> Option<TokenStream> {
 fn placeholder(krate: &Path, name: &Ident) -> TokenStream {
     quote! {
         #[automatically_derived]
-        impl #krate::__private::Workflow for #name {
+        impl #krate::__private::WorkflowFn for #name {
             const NAME: &'static ::core::primitive::str = "";
-            type Payload = ();
+            type Context = #krate::WorkflowContext<()>;
             type Args = ();
-            type Output = ();
+            type Return = #krate::Result<()>;
 
-            async fn run(
-                _: #krate::__private::WorkflowContext<Self::Payload>,
-                _: Self::Args,
-            ) -> #krate::__private::Result<Self::Output> {
+            async fn call(_: Self::Context, _: Self::Args) -> Self::Return {
                 ::core::unreachable!()
             }
         }

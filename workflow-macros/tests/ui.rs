@@ -1,6 +1,33 @@
-//! What the compiler says about mistakes. `TRYBUILD=overwrite cargo test -p workflow-macros --test ui` writes the messages anew.
+//! What the compiler says about mistakes: each file in `ui` makes one, and is told one error.
+//! `TRYBUILD=overwrite cargo test -p workflow-macros --test ui` writes the messages anew.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 #[test]
-fn mistakes_are_told_where_they_are() {
-    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+fn each_mistake_is_told_once_and_where_it_is() {
+    // The fixtures are compiled, and their messages compared, when this is dropped.
+    trybuild::TestCases::new().compile_fail("tests/ui/*/*.rs");
+
+    let fixtures = fixtures();
+    assert!(!fixtures.is_empty());
+    for fixture in fixtures {
+        let messages = fs::read_to_string(fixture.with_extension("stderr")).unwrap_or_default();
+        let errors = messages.lines().filter(|line| line.starts_with("error")).count();
+        let warnings = messages.lines().filter(|line| line.starts_with("warning")).count();
+        assert_eq!((errors, warnings), (1, 0), "{} is to be told one error:\n{messages}", fixture.display());
+    }
+}
+
+fn fixtures() -> Vec<PathBuf> {
+    let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui")).unwrap();
+    let files = folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
+    files
+        .map(|file| file.unwrap().path())
+        .filter(|file| file.extension().is_some_and(|kind| kind == "rs"))
+        .collect()
 }

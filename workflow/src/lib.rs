@@ -90,8 +90,5 @@ pub use self::{
 /// What the code that `#[workflow]` writes names. No part of the public interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::{
-        Result, Workflow, WorkflowContext, WorkflowOptions,
-        workflow::{ContextArg, ReturnType},
-    };
+    pub use crate::{WorkflowOptions, workflow::WorkflowFn};
 }

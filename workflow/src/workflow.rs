@@ -10,7 +10,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{Error, WorkflowContext, WorkflowOptions, json};
 
-/// A durable function. `#[workflow]` implements it on a type of the function's name; nobody implements it by hand.
+/// A durable function. `#[workflow]` implements it for a type of the function's name; nobody implements it by hand.
 #[diagnostic::on_unimplemented(
     message = "expected a function annotated with `#[workflow]`, found `{Self}`",
     label = "this is no workflow",
@@ -36,6 +36,43 @@ pub trait Workflow: 'static {
     ) -> impl Future<Output = crate::Result<Self::Output>> + Send;
 }
 
+/// A workflow as its function declares it: what `#[workflow]` implements, with the types as they stand in the signature.
+///
+/// What follows from these types is worked out in the implementation of [`Workflow`] below, once and for all, so that a wrong
+/// type is told where it is bound here, and not again wherever something follows from it.
+#[diagnostic::on_unimplemented(
+    message = "expected a function annotated with `#[workflow]`, found `{Self}`",
+    label = "this is no workflow",
+    note = "a workflow is named by its function: with `#[workflow] async fn process_order(..)` it is `process_order`"
+)]
+pub trait WorkflowFn: 'static {
+    /// See [`Workflow::NAME`].
+    const NAME: &'static str;
+    /// See [`Workflow::OPTIONS`].
+    const OPTIONS: WorkflowOptions = WorkflowOptions::new();
+    /// The type of the first parameter.
+    type Context: ContextArg;
+    /// The types of the further parameters, as a tuple.
+    type Args: Send;
+    /// The return type.
+    type Return: ReturnType;
+
+    /// Calls the function.
+    fn call(ctx: Self::Context, args: Self::Args) -> impl Future<Output = Self::Return> + Send;
+}
+
+impl<W: WorkflowFn> Workflow for W {
+    const NAME: &'static str = W::NAME;
+    const OPTIONS: WorkflowOptions = W::OPTIONS;
+    type Payload = <W::Context as ContextArg>::Payload;
+    type Args = W::Args;
+    type Output = <W::Return as ReturnType>::Output;
+
+    async fn run(ctx: WorkflowContext<Self::Payload>, args: Self::Args) -> crate::Result<Self::Output> {
+        W::call(W::Context::from_context(ctx), args).await.into_result()
+    }
+}
+
 /// The type of the first parameter of a workflow, which says what its payload is.
 #[diagnostic::on_unimplemented(
     message = "the first parameter of a workflow is its context, not `{Self}`",
@@ -43,11 +80,18 @@ pub trait Workflow: 'static {
 )]
 pub trait ContextArg {
     /// The type of the payload.
-    type Payload;
+    type Payload: DeserializeOwned + Send + Sync + 'static;
+
+    /// The context as this type.
+    fn from_context(ctx: WorkflowContext<Self::Payload>) -> Self;
 }
 
-impl<P> ContextArg for WorkflowContext<P> {
+impl<P: DeserializeOwned + Send + Sync + 'static> ContextArg for WorkflowContext<P> {
     type Payload = P;
+
+    fn from_context(ctx: Self) -> Self {
+        ctx
+    }
 }
 
 /// The return type of a workflow, which says what its output is.
@@ -57,11 +101,18 @@ impl<P> ContextArg for WorkflowContext<P> {
 )]
 pub trait ReturnType {
     /// The type of the output.
-    type Output;
+    type Output: Serialize;
+
+    /// This type as a result.
+    fn into_result(self) -> crate::Result<Self::Output>;
 }
 
-impl<T> ReturnType for Result<T, Error> {
+impl<T: Serialize> ReturnType for Result<T, Error> {
     type Output = T;
+
+    fn into_result(self) -> Self {
+        self
+    }
 }
 
 /// A payload that does not fit the workflow's type. The text goes on after "the payload".

@@ -23,11 +23,11 @@ impl Warning {
         let used = quote_spanned!(*place=> let _ = #placed;);
         quote_spanned! {Span::call_site()=>
             #[warn(deprecated)]
-            const _: () = {
+            {
                 #[deprecated(note = #text)]
                 const #plain: () = ();
                 #used
-            };
+            }
         }
     }
 }

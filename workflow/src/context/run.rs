@@ -49,7 +49,6 @@ impl<P> WorkflowContext<P> {
     ///
     /// Only if the step is not awaited by the workflow function itself.
     #[track_caller]
-    #[must_use = "a step does nothing until it is awaited"]
     pub fn run<T, F>(&self, name: impl Into<String>, body: F) -> impl Future<Output = crate::Result<T>>
     where
         T: Serialize + DeserializeOwned,
@@ -76,7 +75,6 @@ impl<P> WorkflowContext<P> {
     ///
     /// The recorded failure.
     #[track_caller]
-    #[must_use = "a step does nothing until it is awaited"]
     pub fn try_run<T, F>(
         &self,
         name: impl Into<String>,
@@ -125,7 +123,6 @@ impl<'a> StepBuilder<'a> {
     /// # Errors
     ///
     /// As there.
-    #[must_use = "a step does nothing until it is awaited"]
     pub fn run<T, F>(self, body: F) -> impl Future<Output = crate::Result<T>> + use<'a, T, F>
     where
         T: Serialize + DeserializeOwned,
@@ -141,7 +138,6 @@ impl<'a> StepBuilder<'a> {
     /// # Errors
     ///
     /// The recorded failure.
-    #[must_use = "a step does nothing until it is awaited"]
     pub fn try_run<T, F>(self, body: F) -> impl Future<Output = Result<T, StepFailure>> + use<'a, T, F>
     where
         T: Serialize + DeserializeOwned,

@@ -19,7 +19,6 @@ impl<P> WorkflowContext<P> {
     ///
     /// Only if the step is not awaited by the workflow function itself.
     #[track_caller]
-    #[must_use = "a step does nothing until it is awaited"]
     pub fn sleep(&self, name: impl Into<String>, duration: Duration) -> impl Future<Output = Result<()>> {
         let work = Work::SleepFor(duration.min(MAX_DURATION));
         self.sleeping(Claim { name: name.into(), work, location: Location::caller() })
@@ -31,7 +30,6 @@ impl<P> WorkflowContext<P> {
     ///
     /// Only if the step is not awaited by the workflow function itself.
     #[track_caller]
-    #[must_use = "a step does nothing until it is awaited"]
     pub fn sleep_until(&self, name: impl Into<String>, time: SystemTime) -> impl Future<Output = Result<()>> {
         let work = Work::SleepUntil(unix_seconds(time));
         self.sleeping(Claim { name: name.into(), work, location: Location::caller() })

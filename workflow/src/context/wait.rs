@@ -38,7 +38,6 @@ impl<P> WorkflowContext<P> {
     /// If the event's data does not fit `T` (non-retryable: the data stays what it is), or if the step is not awaited by
     /// the workflow function itself.
     #[track_caller]
-    #[must_use = "a step does nothing until it is awaited"]
     pub fn wait_for_event<T: DeserializeOwned + 'static>(
         &self,
         name: impl Into<String>,

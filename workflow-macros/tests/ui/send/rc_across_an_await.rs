@@ -5,7 +5,7 @@ use std::rc::Rc;
 use workflow::{WorkflowContext, workflow};
 
 #[workflow]
-async fn holds_an_rc(ctx: WorkflowContext<u32>) -> workflow::Result<()> {
+async fn order(ctx: WorkflowContext<u32>) -> workflow::Result<()> {
     let count = Rc::new(1);
     ctx.run("count", async || Ok(())).await?;
     drop(count);

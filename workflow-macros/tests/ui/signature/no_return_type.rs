@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use workflow::{WorkflowContext, workflow};
+
+#[workflow]
+async fn order(ctx: WorkflowContext<u32>) {}
+
+fn main() {}

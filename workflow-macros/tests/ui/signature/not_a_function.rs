@@ -1,0 +1,8 @@
+#![allow(unused)]
+
+use workflow::{WorkflowContext, workflow};
+
+#[workflow]
+struct Order;
+
+fn main() {}
