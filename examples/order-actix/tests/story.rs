@@ -34,8 +34,8 @@ async fn asked_to_end_it_lets_the_step_end_that_is_running() {
     let order = serde_json::json!({ "orderId": 7, "item": "samovar" });
     let run = client.trigger_url(format!("http://127.0.0.1:{port}/api/ship-order"), &order).await.unwrap();
     ledger_tells(data.path(), "is being packed").await;
-    let asked =
-        Command::new("kill").args(["-TERM", &process.id().unwrap().to_string()]).status().await.unwrap();
+    let kill = format!("kill -TERM {}", process.id().unwrap());
+    let asked = Command::new("sh").args(["-c", &kill]).status().await.unwrap();
     assert!(asked.success());
     let status = tokio::time::timeout(Duration::from_secs(60), process.wait()).await.unwrap().unwrap();
     assert!(status.success(), "{status}");
