@@ -24,7 +24,7 @@ use crate::{
         exchange::{Exchange, Outcome},
         slot::{Slot, Turn},
     },
-    engine::{BoxFuture, Reply, Report, ReportError, Reporter},
+    engine::{BoxFuture, Mode, Reply, Report, ReportError, Reporter},
     error::panicked,
     replay::{Action, Ending, Replay},
 };
@@ -52,7 +52,7 @@ pub(crate) async fn drive<'a>(
             match action {
                 Action::Run { member, attempt } => driver.put(member, Turn::Run { attempt }),
                 Action::Report { member, report } => {
-                    log(&report);
+                    log(&report, reporter.mode());
                     driver.reports.push(Box::pin(async move { (member, reporter.report(report).await) }));
                 }
                 Action::Release { results, attempt } => {
@@ -185,8 +185,11 @@ impl<'a> Driver<'a> {
     }
 }
 
-fn log(report: &Report) {
-    if let Report::Failed(failure) = report {
+/// An engine in this process tells by itself which runs it keeps, and until when.
+fn log(report: &Report, mode: Mode) {
+    if let Report::Failed(failure) = report
+        && !(failure.keep && mode == Mode::Continue)
+    {
         tracing::warn!(step = failure.step_name, error = %failure.message, "an attempt has failed");
     }
 }

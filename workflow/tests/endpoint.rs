@@ -97,6 +97,21 @@ async fn a_failure_with_a_delay_is_a_429() {
 }
 
 #[tokio::test]
+async fn code_that_does_not_fit_the_history_is_a_500_however_it_fails() {
+    let step = json!({"stepId": 1, "stepName": "reserve", "stepType": "Run", "out": "1"});
+    for (payload, part) in [
+        (r#"{"id":1}"#, "recorded is step 1 `reserve` (Run), but the code asks for step 1 `charge"),
+        (r#"{"id":"x"}"#, "the payload that the run has begun with does not fit"),
+    ] {
+        let answer = deliver(&STEP, &delivery(payload, std::slice::from_ref(&step))).await;
+        assert_eq!(answer.status(), 500);
+        assert!(!answer.headers().contains_key("upstash-nonretryable-error"));
+        let message = json_of(&answer)["message"].to_string();
+        assert!(message.contains(part), "{part} in {message}");
+    }
+}
+
+#[tokio::test]
 async fn a_triggered_payload_that_does_not_fit_fails_for_good() {
     let answer = deliver(&STEP, &delivery(r#"{"id":"x"}"#, &[])).await;
     assert_eq!(answer.status().as_u16(), 489);

@@ -41,6 +41,16 @@ mod versions {
         Ok(ctx.request_payload().len())
     }
 
+    /// Does not serve this customer any more.
+    #[workflow]
+    pub async fn fourth(ctx: WorkflowContext<u32>, State(probe): State<Probe>) -> workflow::Result<usize> {
+        let charged = ctx.run("charge", async || Ok(probe.pass("charge"))).await?;
+        match *ctx.request_payload() {
+            7 => Err(workflow::Error::non_retryable("no such customer")),
+            _ => Ok(charged),
+        }
+    }
+
     /// Like the first, but sending fails.
     #[workflow]
     pub async fn broken(ctx: WorkflowContext<u32>, State(probe): State<Probe>) -> workflow::Result<usize> {
@@ -57,6 +67,7 @@ mod versions {
 const FIRST: Routes = |router| router.route("/order", post(workflow_axum::serve::<versions::first>()));
 const SECOND: Routes = |router| router.route("/order", post(workflow_axum::serve::<versions::second>()));
 const THIRD: Routes = |router| router.route("/order", post(workflow_axum::serve::<versions::third>()));
+const FOURTH: Routes = |router| router.route("/order", post(workflow_axum::serve::<versions::fourth>()));
 const BROKEN: Routes = |router| router.route("/order", post(workflow_axum::serve::<versions::broken>()));
 
 /// Starts the engine again with other code.
@@ -125,15 +136,23 @@ async fn a_diverged_run_is_kept_and_goes_on_with_the_code_that_fits() {
 }
 
 #[tokio::test]
-async fn a_run_whose_payload_does_not_fit_the_new_code_is_kept_too() {
-    let mut app = TestApp::on_file_with(FIRST);
-    let run = waiting_run(&app).await;
-    deploy(&mut app, THIRD).await;
-    pay(&app).await;
-    let message = next(&app, &run, 1).await.errors[0].error.clone();
-    assert!(message.contains("the payload that the run has begun with does not fit"), "{message}");
-    deploy(&mut app, FIRST).await;
-    assert_eq!(app.output::<usize>(&run).await, 13);
+async fn a_run_that_fails_before_the_end_of_its_history_is_kept_too() {
+    for (routes, said) in [
+        (THIRD, "the payload that the run has begun with does not fit"),
+        (
+            FOURTH,
+            "recorded is step 2 `reserve` (Run), but the function has failed before it (no such customer)",
+        ),
+    ] {
+        let mut app = TestApp::on_file_with(FIRST);
+        let run = waiting_run(&app).await;
+        deploy(&mut app, routes).await;
+        pay(&app).await;
+        let message = next(&app, &run, 1).await.errors[0].error.clone();
+        assert!(message.contains(said), "{said} in {message}");
+        deploy(&mut app, FIRST).await;
+        assert_eq!(app.output::<usize>(&run).await, 13);
+    }
 }
 
 #[tokio::test]

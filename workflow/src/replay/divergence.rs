@@ -38,7 +38,7 @@ pub enum DivergenceKind {
     NotRecorded,
     /// The function has returned, although more is recorded.
     Returned {
-        /// The message of the error that it returned, if it did. An engine does not take that for a divergence.
+        /// The message of the error that it returned, if it did, or of its panic.
         error: Option<String>,
     },
     /// The type of a step's result.

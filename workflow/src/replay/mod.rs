@@ -236,13 +236,14 @@ impl Replay {
     /// The function has returned.
     pub(crate) fn returned(&mut self, result: Result<Option<String>, Error>) {
         match (result, self.recorded.first()) {
-            (Err(error), _) => self.conclude_failed(None, &error, false),
+            (Err(error), None) => self.conclude_failed(None, &error, false),
             (Ok(output), None) => {
                 self.completing = true;
                 self.conclude(Report::Complete { output });
             }
-            (Ok(_), Some(step)) => {
-                let divergence = Divergence::returned(step, None);
+            (result, Some(step)) => {
+                let error = result.err().map(|error| error.chain());
+                let divergence = Divergence::returned(step, error);
                 self.fault(divergence.into());
             }
         }
@@ -270,13 +271,6 @@ impl Replay {
     /// Where the program and its history part, if they do.
     pub(crate) fn divergence(&mut self) -> Option<Box<Divergence>> {
         self.divergence.take()
-    }
-
-    /// Where they part if the function fails now.
-    pub(crate) fn failed_early(&mut self, error: &Error) -> Option<Box<Divergence>> {
-        let step = self.recorded.first()?;
-        let divergence = Divergence::returned(step, Some(error.chain()));
-        Some(Box::new(divergence.after(self.passed.take())))
     }
 
     /// A member of the group as it is told of.

@@ -121,13 +121,7 @@ async fn follow<'a>(
             return Ok(Replayed::EndOfHistory { next });
         }
         match driver.next().await {
-            Happening::Returned(Err(error)) => {
-                return match replay.failed_early(&error) {
-                    Some(divergence) => Err(divergence),
-                    None => Ok(Replayed::Failed { message: error.chain() }),
-                };
-            }
-            Happening::Returned(Ok(output)) => replay.returned(Ok(output)),
+            Happening::Returned(result) => replay.returned(result),
             Happening::Polled | Happening::Answered(_) => {}
         }
         driver.feed(&mut replay, end_of_time);

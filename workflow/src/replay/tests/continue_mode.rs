@@ -186,6 +186,7 @@ fn the_last_report_waits_for_the_answers_of_the_others() {
 fn an_error_between_steps_belongs_to_the_step_after_the_last_recorded_one() {
     let mut script = Script::new(Mode::Continue, vec![result(1, 1, "a"), result(2, 1, "b")]);
     script.claims([run("a")]);
+    script.claims([run("b")]);
     assert_eq!(script.returns(Err(Error::msg("no"))), ["failed 3 park: no"]);
 }
 

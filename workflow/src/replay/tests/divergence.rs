@@ -112,10 +112,17 @@ fn a_function_that_returns_too_early_diverges() {
 }
 
 #[test]
-fn an_error_before_the_end_of_the_history_is_an_ordinary_failure() {
+fn an_error_before_the_end_of_the_history_keeps_the_run() {
     let mut script = Script::new(Mode::Continue, vec![result(1, 1, "a"), result(2, 1, "b")]);
     script.claims([run("a")]);
-    assert_eq!(script.returns(Err(Error::msg("no configuration"))), ["failed 3 park: no configuration"]);
+    script.replay.returned(Err(Error::non_retryable("no such customer")));
+    let Some(Action::Report { report: Report::Failed(failure), .. }) = script.replay.next_action() else {
+        panic!("no failure is reported");
+    };
+    assert!(failure.keep && failure.retry == Retry::Backoff, "{failure:?}");
+    for part in ["recorded is step 2 `b`", "has failed before it (no such customer)"] {
+        assert!(failure.message.contains(part), "{part} in {}", failure.message);
+    }
 }
 
 #[test]
