@@ -11,7 +11,6 @@ use workflow::{
 };
 use workflow_tests::{Probe, Routes, TestApp, eventually};
 
-const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The versions of the workflow. All are served at the same path.
@@ -125,13 +124,27 @@ async fn a_diverged_run_is_kept_and_goes_on_with_the_code_that_fits() {
     let log = app.log(&run).await;
     assert_eq!(log.workflow_state, RunState::RunStarted);
     let pause = due - workflow_engine::Clock::now(&*app.clock);
-    assert!(Duration::from_millis(pause.unsigned_abs()) >= MINUTE, "the pause is {pause} ms");
+    assert_eq!(pause / 1000, 1808, "the delay before the last of three retries");
 
     // The deploy is not made to wait for that pause.
     deploy(&mut app, FIRST).await;
     assert_eq!(app.output::<usize>(&run).await, 1 + 1 + 10 + 1);
     for step in ["charge", "reserve", "send"] {
         assert_eq!(app.probe.count(step), 1, "{step}");
+    }
+}
+
+#[tokio::test]
+async fn a_run_without_retries_or_delays_is_kept_and_not_called_all_the_time() {
+    let mut app = TestApp::on_file_with(FIRST);
+    let run = app.client.trigger_url("/order", &7).retries(0).retry_delay("0").await.unwrap().workflow_run_id;
+    app.waiting("payment", 1).await;
+    deploy(&mut app, SECOND).await;
+    pay(&app).await;
+    for failed in 1..=3 {
+        let due = next(&app, &run, failed).await.next_delivery_time.unwrap();
+        assert_eq!(due - workflow_engine::Clock::now(&*app.clock), 60_000);
+        app.clock.set(due);
     }
 }
 
