@@ -17,6 +17,16 @@ mod shadowed {
     mod core {}
     mod std {}
     mod workflow {}
+    enum Option {}
+    struct Box;
+    struct String;
+    struct Some;
+    struct None;
+    struct WorkflowContext;
+    struct WorkflowOptions;
+    struct NONDETERMINISM;
+    trait Workflow {}
+    trait WorkflowFn {}
     struct Result;
     struct Send;
     struct Future;
@@ -24,7 +34,7 @@ mod shadowed {
     struct ctx {}
     struct __arg_0 {}
 
-    #[::workflow::workflow]
+    #[::workflow::workflow(name = "shadowed-order", retries = 1, retry_delay = "0", label = ["a", "b"])]
     pub async fn order(
         ctx: ::workflow::WorkflowContext<u32>,
         state: super::State<super::Deeds>,
@@ -32,6 +42,18 @@ mod shadowed {
         state.tell(::std::format!("shadowed {}", ctx.request_payload()));
         Ok(1)
     }
+}
+
+extern crate workflow as durable;
+
+/// As where `Cargo.toml` calls the crate so.
+#[durable::workflow(crate = ::durable, retries = 1)]
+async fn of_a_renamed_crate(
+    ctx: durable::WorkflowContext<u32>,
+    State(deeds): State<Deeds>,
+) -> durable::Result<u32> {
+    deeds.tell(format!("crate {}", ctx.request_payload()));
+    Ok(4)
 }
 
 mod reexport {
@@ -98,12 +120,13 @@ async fn every_kind_of_workflow_runs() {
     let app = Router::new()
         .route("/shadowed", post(serve::<shadowed::order>()))
         .route("/renamed", post(serve::<renamed>()))
+        .route("/crate", post(serve::<of_a_renamed_crate>()))
         .route("/aliased", post(serve::<aliased>()))
         .route("/generated", post(serve::<r#move>()))
         .route("/attributes", post(serve::<with_all_kinds_of_attributes>()))
         .with_state(tell);
     let test = Test::new(app);
-    for path in ["shadowed", "renamed", "aliased", "generated"] {
+    for path in ["shadowed", "renamed", "crate", "aliased", "generated"] {
         test.post(&format!("/{path}"), "7").await.expect(StatusCode::OK);
         assert_eq!(told.next().await, format!("{path} 7"));
     }
@@ -113,6 +136,7 @@ async fn every_kind_of_workflow_runs() {
 
 #[test]
 fn a_workflow_is_known_by_the_name_of_its_function() {
+    assert_eq!(<shadowed::order as Workflow>::NAME, "shadowed-order");
     assert_eq!(<aliased as Workflow>::NAME, "aliased");
     assert_eq!(<r#move as Workflow>::NAME, "move");
     assert_eq!(format!("{:?}", serve::<renamed>()), "WorkflowHandler(renamed)");

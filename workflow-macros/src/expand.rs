@@ -7,7 +7,7 @@ use syn::{LitStr, Path, ext::IdentExt, parse2};
 use crate::{
     body::{Warning, examine},
     options::Options,
-    parse::Function,
+    parse::{Function, StartOfFunction},
     validate::{Parts, validate},
 };
 
@@ -44,7 +44,10 @@ pub fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
             with_type(&function, implementation)
         }
         Err(mistake) => {
-            combine(&mut mistakes, mistake);
+            // What is wrong inside of a function's signature the compiler tells itself, at the same place.
+            if parse2::<StartOfFunction>(item.clone()).is_err() {
+                combine(&mut mistakes, mistake);
+            }
             TokenStream::new()
         }
     };

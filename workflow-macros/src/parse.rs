@@ -18,11 +18,7 @@ pub struct Function {
 
 impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let attributes = input.call(Attribute::parse_outer)?;
-        let visibility = input.parse()?;
-        if !starts_function(input) {
-            return Err(input.error("`#[workflow]` goes on an `async fn`"));
-        }
+        let StartOfFunction { attributes, visibility } = start_of_function(input)?;
         let signature = input.parse()?;
         let body = input.parse::<TokenStream>()?.into_iter().find_map(|token| match token {
             TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group.stream()),
@@ -30,6 +26,29 @@ impl Parse for Function {
         });
         Ok(Self { attributes, visibility, signature, body: body.unwrap_or_default() })
     }
+}
+
+/// An item that is a function, however its signature goes on.
+pub struct StartOfFunction {
+    attributes: Vec<Attribute>,
+    visibility: Visibility,
+}
+
+impl Parse for StartOfFunction {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let start = start_of_function(input)?;
+        input.parse::<TokenStream>()?;
+        Ok(start)
+    }
+}
+
+fn start_of_function(input: ParseStream<'_>) -> Result<StartOfFunction> {
+    let attributes = input.call(Attribute::parse_outer)?;
+    let visibility = input.parse()?;
+    if !starts_function(input) {
+        return Err(input.error("`#[workflow]` goes on an `async fn`"));
+    }
+    Ok(StartOfFunction { attributes, visibility })
 }
 
 impl Function {

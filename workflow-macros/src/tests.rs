@@ -95,6 +95,17 @@ fn a_half_typed_body_is_passed_on_as_it_is() {
 }
 
 #[test]
+fn what_the_compiler_tells_itself_is_not_told_again() {
+    for item in [
+        quote!(async fn order(ctx: C, shop) -> R {}),
+        quote!(async fn order(ctx: ) -> R {}),
+        quote!(pub async fn),
+    ] {
+        assert_eq!(expanded(quote!(), item.clone()), item.to_string());
+    }
+}
+
+#[test]
 fn each_mistake_in_a_signature_is_told_once() {
     let cases = [
         (

@@ -5,6 +5,7 @@
 mod access;
 mod events;
 mod failures;
+mod options;
 mod payloads;
 mod steps;
 
@@ -86,6 +87,10 @@ impl Remote {
 }
 
 fn routes(probe: Probe) -> Router {
-    let routes = steps::routes().merge(events::routes()).merge(failures::routes()).merge(payloads::routes());
+    let routes = steps::routes()
+        .merge(events::routes())
+        .merge(failures::routes())
+        .merge(options::routes())
+        .merge(payloads::routes());
     routes.with_state(probe)
 }
