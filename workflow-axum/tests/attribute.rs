@@ -24,7 +24,7 @@ mod shadowed {
     struct None;
     struct WorkflowContext;
     struct WorkflowOptions;
-    struct NONDETERMINISM;
+    const NONDETERMINISM: u8 = 0;
     trait Workflow {}
     trait WorkflowFn {}
     struct Result;

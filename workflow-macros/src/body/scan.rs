@@ -36,7 +36,8 @@ impl Scan<'_> {
                 at = behind;
             } else if let Some(call) = method_call(tokens, at) {
                 let arguments = inside(call.arguments);
-                if call.name == "send" && arguments.is_empty() && requests {
+                let awaited = is_punct(tokens, call.end, '.') && is_word(tokens, call.end + 1, "await");
+                if call.name == "send" && arguments.is_empty() && requests && awaited {
                     self.warn(Kind::Http, ".send", call.name.span());
                 }
                 requests |= !arguments.is_empty() && HTTP_METHODS.iter().any(|method| call.name == method);
@@ -79,9 +80,10 @@ impl Scan<'_> {
     }
 }
 
-/// Whether what begins at a place is not the tail of something else: a field, a lifetime, or a path from the root.
+/// Whether what begins at a place is not the tail of something else: a field, or a lifetime.
 fn is_free(tokens: &[TokenTree], at: usize) -> bool {
-    !follows_dot(tokens, at) && !(at >= 1 && is_punct(tokens, at - 1, '\''))
+    let in_lifetime = at >= 1 && is_punct(tokens, at - 1, '\'');
+    !in_lifetime && !follows_dot(tokens, at)
 }
 
 /// Where something ends that is no code of the workflow itself: bodies of steps, items, attributes.
@@ -90,10 +92,11 @@ fn not_ours(tokens: &[TokenTree], at: usize, of_step: bool) -> Option<usize> {
         return Some(end_of_expression(tokens, body));
     }
     let begins_argument = at == 0 || is_punct(tokens, at - 1, ',');
-    if of_step && begins_argument {
-        if let Some(body) = closure(tokens, at) {
-            return Some(end_of_expression(tokens, body));
-        }
+    if of_step
+        && begins_argument
+        && let Some(body) = closure(tokens, at)
+    {
+        return Some(end_of_expression(tokens, body));
     }
     if is_punct(tokens, at, '#') {
         let bracket = if is_punct(tokens, at + 1, '!') { at + 2 } else { at + 1 };

@@ -129,6 +129,7 @@ fn things_of_the_users_own_are_left_alone() {
         quote!(let select = 1; if select != 2 {}),
         quote!(ctx.sleep("a day", day).await?;),
         quote!(sender.send().await; sender.send(1).await; map.get(&1); map.get(&1), sender.send();),
+        quote!(registry.get(&id).send();),
         quote!(let clock = order.now; clock.now(); order.time.sleep();),
         quote!(
             fn helper() -> Instant {
