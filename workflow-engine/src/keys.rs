@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    command::Transaction,
+    command::{Command, Transaction},
     error::EngineError,
     store::{Store, StoreError},
-    writer::Command,
 };
 
 /// Two keys, so that they can be exchanged without a gap: deliveries are signed with the current one, endpoints accept both.

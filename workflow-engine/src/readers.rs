@@ -6,10 +6,10 @@ use std::{
 };
 
 use crate::{
-    command::Transaction,
+    command::{Command, Transaction},
     error::EngineError,
     store::{Reader, Sqlite, StoreError, Stored},
-    writer::{Command, Writer},
+    writer::Writer,
 };
 
 /// Runs queries: on connections of their own where the store is a file, on the writer's thread where it is in memory.

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     clock::Clock,
-    command::{Ids, Outbox, Transaction, fire_timers},
+    command::{Command, Ids, Outbox, Transaction, fire_timers},
     error::EngineError,
     store::{Store, StoreError},
 };
@@ -22,20 +22,6 @@ const MAX_BATCH_COMMANDS: usize = 1024;
 
 /// A commit is not made larger than this by further commands, so that one large result does not hold up a thousand others.
 const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
-
-/// One change of state.
-pub trait Command: Send + 'static {
-    /// What it answers.
-    type Reply: Send + 'static;
-
-    /// About how many bytes it writes, where that may be many.
-    fn size(&self) -> usize {
-        0
-    }
-
-    /// Applies it. It must not write anything before it is sure not to refuse: a refusal leaves the others of its batch alone.
-    fn apply(self, tx: &mut Transaction<'_>) -> Result<Self::Reply, EngineError>;
-}
 
 /// A command with its type erased, on its way through a batch.
 trait Job: Send {

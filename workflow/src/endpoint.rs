@@ -77,8 +77,8 @@ fn engine(attached: Option<EngineHandle>) -> Result<EngineHandle, String> {
     }
     match FROM_ENV.get_or_init(|| HttpEngine::from_env().map_err(|error| error.to_string())) {
         Ok(Some(engine)) => Ok(EngineHandle::Http(engine.clone())),
-        Ok(None) => Err("this app has no workflow engine; attach one with `workflow_axum::attach`, or set `QSTASH_URL` and \
-                         `QSTASH_TOKEN` to use one over HTTP"
+        Ok(None) => Err("this app has no workflow engine; attach one with `workflow_axum::attach` or `workflow_actix::attach`, \
+                         or set `QSTASH_URL` and `QSTASH_TOKEN` to use one over HTTP"
             .to_owned()),
         Err(error) => Err(format!("the workflow engine that the environment names cannot be used: {error}")),
     }

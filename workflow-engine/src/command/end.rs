@@ -3,11 +3,10 @@
 
 use workflow::client::{RunFilter, RunState};
 
-use super::Transaction;
+use super::{Command, Transaction};
 use crate::{
     error::EngineError,
     store::{Run, RunEnd, StoreError},
-    writer::Command,
 };
 
 /// Cancels the active runs that match, at most `limit`.

@@ -12,14 +12,13 @@ use workflow::{
 };
 
 use super::{
-    Transaction,
+    Command, Transaction,
     failure::forget_attempts,
     step::{Recorded, record, recorded},
 };
 use crate::{
     error::EngineError,
     store::{Appended, Identity, Run, RunKey, StoreError, Waiter, WaiterDetail, message_id},
-    writer::Command,
 };
 
 /// A run stores at most this many notifications for lookback; the sender of one more is refused.

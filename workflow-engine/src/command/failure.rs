@@ -6,12 +6,11 @@ use workflow::{
     protocol::Step,
 };
 
-use super::{Transaction, end::fail_run, step::record};
+use super::{Command, Transaction, end::fail_run, step::record};
 use crate::{
     error::EngineError,
     retry,
     store::{Attempts, Run, RunKey, StoreError},
-    writer::Command,
 };
 
 /// An attempt of a run of this process has failed, in a step or between steps.

@@ -26,6 +26,20 @@ use crate::{
 /// At most this many waits time out in one transaction.
 const TIMEOUTS_PER_BATCH: u32 = 1000;
 
+/// One change of state.
+pub trait Command: Send + 'static {
+    /// What it answers.
+    type Reply: Send + 'static;
+
+    /// About how many bytes it writes, where that may be many.
+    fn size(&self) -> usize {
+        0
+    }
+
+    /// Applies it. It must not write anything before it is sure not to refuse: a refusal leaves the others of its batch alone.
+    fn apply(self, tx: &mut Transaction<'_>) -> Result<Self::Reply, EngineError>;
+}
+
 /// What a command works on.
 pub struct Transaction<'a> {
     /// The store, inside a transaction.

@@ -2,11 +2,10 @@
 
 use workflow::{client::RunState, protocol::Step};
 
-use super::{Transaction, failure::forget_attempts};
+use super::{Command, Transaction, failure::forget_attempts};
 use crate::{
     error::EngineError,
     store::{Appended, Identity, RunEnd, RunKey, StoreError},
-    writer::Command,
 };
 
 /// What became of a step.

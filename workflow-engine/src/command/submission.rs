@@ -4,13 +4,12 @@
 use workflow::protocol::Step;
 
 use super::{
-    Transaction,
+    Command, Transaction,
     trigger::{StartRun, start},
 };
 use crate::{
     error::EngineError,
     store::{Appended, Identity, message_id},
-    writer::Command,
 };
 
 /// A message, understood.

@@ -5,11 +5,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use workflow::client::RunState;
 
-use super::Transaction;
+use super::{Command, Transaction};
 use crate::{
     error::EngineError,
     store::{Appended, Identity, NewRun, Run, RunConfig, message_id},
-    writer::Command,
 };
 
 /// Starts runs, all or none.
