@@ -1,5 +1,7 @@
 //! kill -9 at random moments under load: nothing that was acknowledged is lost, no committed step runs again, every run ends.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::{HashMap, HashSet},
     io::{BufRead, BufReader},

@@ -2,6 +2,7 @@
 //! engine, real axum app, virtual time.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::cloned_ref_to_slice_refs, reason = "a list of one is compared as a list")]
 
 mod duplicates;
 mod endings;

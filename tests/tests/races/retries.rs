@@ -46,13 +46,12 @@ pub async fn reason(app: &TestApp, log: &RunLog) -> String {
 async fn a_step_is_retried_after_the_documented_delays_and_then_the_run_fails() {
     let app = TestApp::in_memory();
     let run_id = app.start([run("before"), flaky("flaky", 99), run("after")]).await;
-    for (attempt, seconds) in [(1, 12.182_493), (2, 148.413_159), (3, 1808.042_414)] {
+    // e^2.5, e^5 and e^7.5 seconds.
+    for (attempt, milliseconds) in [(1, 12_182), (2, 148_413), (3, 1_808_042)] {
         let errors = app.failed(&run_id, attempt).await;
         assert!(errors[attempt - 1].error.contains(&format!("attempt {attempt} of `flaky` fails")));
         assert_eq!(errors[attempt - 1].time, app.clock.now());
-        // e^2.5, e^5, e^7.5 seconds, to the millisecond.
-        let delay = Duration::from_millis((seconds * 1000.0) as u64);
-        assert_next_attempt_after(&app, &run_id, "flaky", delay).await;
+        assert_next_attempt_after(&app, &run_id, "flaky", Duration::from_millis(milliseconds)).await;
     }
     let log = app.ended(&run_id).await;
     assert!(reason(&app, &log).await.contains("attempt 4 of `flaky` fails"), "{log:#?}");
