@@ -33,7 +33,7 @@ async fn a_notification_with_a_known_id_is_answered_again_and_not_repeated() {
         assert_eq!(again[0].waiter, first[0].waiter);
         app.crash().await;
     }
-    assert_eq!(app.waiting("e", 1).await, [run_id.clone()], "the second wait was not touched");
+    assert_eq!(app.waiting("e", 1).await, [run_id.as_str()], "the second wait was not touched");
     app.client.notify("e", "twice").deduplication_id("another").await.unwrap();
     assert_eq!(app.outcomes(&run_id).await, [received("once"), received("twice")]);
 }
@@ -179,7 +179,7 @@ async fn a_wait_over_http_that_is_requested_again_is_one_wait() {
     for _ in 0..3 {
         remote::wait(&app.engine, &run_id, "e", 1, "1d").await.unwrap();
     }
-    assert_eq!(app.waiters("e").await, [run_id.clone()]);
+    assert_eq!(app.waiters("e").await, [run_id.as_str()]);
     assert_eq!(app.tell("e", "data").await, [Told::Delivered(run_id.clone())]);
     remote::wait(&app.engine, &run_id, "e", 1, "1d").await.unwrap();
     assert_eq!(app.waiters("e").await, [] as [String; 0]);
@@ -244,7 +244,7 @@ async fn a_notification_of_a_workflow_is_delivered_once_across_crashes() {
         app.probe.reached("after", time).await;
         app.crash().await;
     }
-    assert_eq!(app.waiting("e", 1).await, [waiting.clone()], "the second wait got nothing");
+    assert_eq!(app.waiting("e", 1).await, [waiting.as_str()], "the second wait got nothing");
     app.probe.open("after");
     let told = Outcome::Told(vec![Told::Delivered(waiting.clone())]);
     assert_eq!(app.outcomes(&telling).await, [told, Outcome::Ran]);
@@ -308,7 +308,7 @@ async fn a_submission_for_a_run_of_this_process_is_refused() {
         assert!(matches!(refusal, EngineError::Refused(_)), "{refusal}");
         assert!(refusal.to_string().contains(&run_id), "{refusal}");
     }
-    assert_eq!(app.waiters("e").await, [run_id.clone()]);
+    assert_eq!(app.waiters("e").await, [run_id.as_str()]);
     app.tell("e", "on").await;
     assert_eq!(app.outcomes(&run_id).await, [Outcome::Ran, received("on"), Outcome::Ran]);
 }

@@ -15,7 +15,7 @@ async fn a_broadcast_to_nobody_reaches_nobody_and_is_not_kept() {
     let app = TestApp::in_memory();
     assert_eq!(app.tell("e", "to nobody").await, []);
     let run_id = app.start([wait("e")]).await;
-    assert_eq!(app.waiting("e", 1).await, [run_id.clone()]);
+    assert_eq!(app.waiting("e", 1).await, [run_id.as_str()]);
     assert_eq!(app.tell("e", "to one").await, [Told::Delivered(run_id.clone())]);
     assert_eq!(app.outcomes(&run_id).await, [received("to one")]);
 }

@@ -61,7 +61,7 @@ async fn an_event_reaches_the_waits_on_exactly_that_id() {
         runs.insert(*id, started.workflow_run_id);
     }
     for (id, run_id) in &runs {
-        assert_eq!(app.waiting(id, 1).await, [run_id.clone()], "{id}");
+        assert_eq!(app.waiting(id, 1).await, [run_id.as_str()], "{id}");
         assert_eq!(app.tell(id, &format!("to all of {id}")).await, [Told::Delivered(run_id.clone())]);
     }
     for (id, run_id) in &runs {
@@ -86,7 +86,7 @@ async fn a_notification_of_one_run_stays_with_that_run() {
     app.waiting("e", 1).await;
     // Stored for the busy one although another one waits.
     assert_eq!(app.tell_run(&busy, "e", "for busy").await.unwrap(), Told::Stored(busy.clone()));
-    assert_eq!(app.waiters("e").await, [waiting.clone()]);
+    assert_eq!(app.waiters("e").await, [waiting.as_str()]);
     app.probe.open("busy");
     assert_eq!(app.outcomes(&busy).await, [Outcome::Ran, received("for busy")]);
     assert_eq!(app.tell("e", "for all").await, [Told::Delivered(waiting.clone())]);

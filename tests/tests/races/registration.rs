@@ -157,7 +157,7 @@ async fn a_registered_wait_has_its_timer_also_after_a_crash() {
     let run_id = app.start([wait_for("e", Duration::from_secs(60))]).await;
     app.waiting("e", 1).await;
     app.crash().await;
-    assert_eq!(app.waiters("e").await, [run_id.clone()]);
+    assert_eq!(app.waiters("e").await, [run_id.as_str()]);
     let deadline = app.client.get_waiters("e").await.unwrap()[0].deadline;
     assert_eq!(deadline, START / 1000 + 60, "counted from the registration");
     app.advance(Duration::from_secs(60));
@@ -184,14 +184,14 @@ async fn a_wait_that_is_replayed_is_registered_once() {
     let run_id = app.start([together([wait("e"), flaky("flaky", 3)]), wait("e")]).await;
     for attempt in 1..=3 {
         app.failed(&run_id, attempt).await;
-        assert_eq!(app.waiting("e", 1).await, [run_id.clone()]);
+        assert_eq!(app.waiting("e", 1).await, [run_id.as_str()]);
         app.crash().await;
-        assert_eq!(app.waiters("e").await, [run_id.clone()]);
+        assert_eq!(app.waiters("e").await, [run_id.as_str()]);
         app.advance(Duration::from_secs(3600));
     }
     app.probe.reached("flaky", 4).await;
     assert_eq!(app.tell("e", "first").await, [Told::Delivered(run_id.clone())]);
-    assert_eq!(app.waiting("e", 1).await, [run_id.clone()], "the second wait");
+    assert_eq!(app.waiting("e", 1).await, [run_id.as_str()], "the second wait");
     assert_eq!(app.tell("e", "second").await, [Told::Delivered(run_id.clone())]);
     let outcomes = app.outcomes(&run_id).await;
     assert_eq!(outcomes, [Outcome::Together(vec![received("first"), Outcome::Ran]), received("second")]);

@@ -59,7 +59,7 @@ async fn a_crash_in_a_group_repeats_what_is_not_recorded() {
     assert_eq!(app.tell("e", "before").await, [Told::Delivered(run_id.clone())]);
     app.crash().await;
     app.probe.reached("running", 2).await;
-    assert_eq!(app.waiters("f").await, [run_id.clone()]);
+    assert_eq!(app.waiters("f").await, [run_id.as_str()]);
     assert_eq!(app.waiters("e").await, [] as [String; 0], "it has its event already");
     app.advance(MINUTE);
     app.probe.open("running");
@@ -207,7 +207,7 @@ async fn the_timer_of_an_earlier_wait_does_not_end_a_later_one() {
     app.advance(MINUTE);
     app.crash().await;
     app.advance(MINUTE);
-    assert_eq!(app.waiters("e").await, [run_id.clone()]);
+    assert_eq!(app.waiters("e").await, [run_id.as_str()]);
     assert_eq!(app.tell("e", "two").await, [Told::Delivered(run_id.clone())]);
     assert_eq!(app.outcomes(&run_id).await, ["one", "two"].map(received));
 }

@@ -92,7 +92,7 @@ async fn stored_and_live_notifications_come_in_the_order_in_which_they_were_sent
     app.waiting("e", 1).await;
     assert_eq!(told("6").await, live);
     app.waiting("e", 1).await;
-    assert_eq!(app.tell("e", "7").await, [live.clone()], "and one for everybody");
+    assert_eq!(app.tell("e", "7").await, std::slice::from_ref(&live), "and one for everybody");
     app.waiting("e", 1).await;
     assert_eq!(told("8").await, live);
     let ran = || vec![Outcome::Ran];

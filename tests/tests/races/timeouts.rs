@@ -154,10 +154,10 @@ async fn a_clock_that_jumps_back_and_forward_neither_loses_nor_repeats_a_timer()
     app.clock.set(START - 3_600_000);
     let meanwhile = app.start([sleep(MINUTE)]).await;
     app.recorded(&meanwhile, 1).await;
-    assert_eq!(app.waiters("e").await, [waiting.clone()]);
+    assert_eq!(app.waiters("e").await, [waiting.as_str()]);
     app.clock.set(START - 3_600_000 + 60_000);
     assert_eq!(app.outcomes(&meanwhile).await, [Outcome::Slept], "a timer that begins after the jump back");
-    assert_eq!(app.waiters("e").await, [waiting.clone()]);
+    assert_eq!(app.waiters("e").await, [waiting.as_str()]);
 
     app.clock.set(START + 60_000);
     app.probe.reached("slept", 1).await;
@@ -165,7 +165,7 @@ async fn a_clock_that_jumps_back_and_forward_neither_loses_nor_repeats_a_timer()
     app.waiting("e", 1).await;
     app.clock.set(START);
     app.clock.set(START + 60_000);
-    assert_eq!(app.waiters("e").await, [waiting.clone()], "the second wait has a deadline of its own");
+    assert_eq!(app.waiters("e").await, [waiting.as_str()], "the second wait has a deadline of its own");
     app.tell("e", "done").await;
     assert_eq!(app.outcomes(&waiting).await, [Outcome::TimedOut, received("done")]);
     app.probe.open("slept");
@@ -241,7 +241,7 @@ async fn a_wait_beside_a_sleep_keeps_its_own_timeout() {
     app.waiting("never", 2).await;
     app.waiting("e", 1).await;
     app.advance(MINUTE);
-    assert_eq!(app.waiters("never").await, [short_sleep.clone()]);
+    assert_eq!(app.waiters("never").await, [short_sleep.as_str()]);
     assert_eq!(app.tell("e", "came").await, [Told::Delivered(event.clone())]);
     app.advance(MINUTE);
     let timed_out = [Outcome::Together(vec![Outcome::TimedOut, Outcome::Slept])];
