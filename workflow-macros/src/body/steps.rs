@@ -8,7 +8,9 @@ use syn::{Error, LitStr};
 
 use super::{
     Findings, Warning,
-    calls::{MethodCall, follows_dot, inside, is_punct, is_word, method_call, split_at_commas},
+    calls::{
+        MethodCall, follows_dot, inside, is_path_separator, is_punct, is_word, method_call, split_at_commas,
+    },
     closures::{async_closure, closure, end_of_expression},
 };
 
@@ -18,8 +20,33 @@ pub const RUNS: &[&str] = &["run", "try_run"];
 /// Methods of the context that make a step.
 const STEPS: &[&str] = &["run", "try_run", "step", "sleep", "sleep_until", "wait_for_event", "notify"];
 
-/// Adds what is found in the body.
+/// The crates whose `join!` polls its futures side by side.
+const JOINING: &[&str] = &["tokio", "futures", "futures_util", "futures_lite", "future"];
+
+/// Adds what is found in the body, unless the name of the context may mean something else somewhere in it.
 pub fn examine(tokens: &[TokenTree], ctx: &str, findings: &mut Findings) {
+    if !rebinds(tokens, ctx) {
+        level(tokens, ctx, findings);
+    }
+}
+
+/// Whether a pattern may bind the name to something else: `let ctx`, `|ctx|`.
+fn rebinds(tokens: &[TokenTree], ctx: &str) -> bool {
+    tokens.iter().enumerate().any(|(at, token)| match token {
+        TokenTree::Group(group) => rebinds(&inside(group), ctx),
+        TokenTree::Ident(name) if name == ctx => {
+            let before = at.checked_sub(1);
+            let bound = before.is_some_and(|before| {
+                ["let", "mut", "ref", "for"].iter().any(|word| is_word(tokens, before, word))
+            });
+            // At the end of a closure's parameters; before `.` the `|` is one of `async || ctx.run(..)`.
+            bound || is_punct(tokens, at + 1, '|')
+        }
+        _ => false,
+    })
+}
+
+fn level(tokens: &[TokenTree], ctx: &str, findings: &mut Findings) {
     for (at, token) in tokens.iter().enumerate() {
         if let Some(step) = step(tokens, at, ctx) {
             bodies(tokens, &step, ctx, findings);
@@ -31,17 +58,28 @@ pub fn examine(tokens: &[TokenTree], ctx: &str, findings: &mut Findings) {
         {
             thrown_away(tokens, at, &step, findings);
         }
-        let joins = is_word(tokens, at, "join") || is_word(tokens, at, "try_join");
-        if joins
+        if joins(tokens, at)
             && is_punct(tokens, at + 1, '!')
             && let Some(TokenTree::Group(arguments)) = tokens.get(at + 2)
         {
             names(&inside(arguments), ctx, findings);
         }
         if let TokenTree::Group(group) = token {
-            examine(&inside(group), ctx, findings);
+            level(&inside(group), ctx, findings);
         }
     }
+}
+
+/// Whether a macro is named at a place that polls its arguments side by side.
+fn joins(tokens: &[TokenTree], at: usize) -> bool {
+    let named = is_word(tokens, at, "join") || is_word(tokens, at, "try_join");
+    let Some(separator) = at.checked_sub(2).filter(|before| is_path_separator(tokens, *before)) else {
+        return named;
+    };
+    named
+        && separator
+            .checked_sub(1)
+            .is_some_and(|krate| JOINING.iter().any(|known| is_word(tokens, krate, known)))
 }
 
 /// The step that the context is asked for at a place.
@@ -86,12 +124,6 @@ fn bodies(tokens: &[TokenTree], step: &MethodCall<'_>, ctx: &str, findings: &mut
 
 /// Looks for the first step in the body of another one.
 fn inner(body: &[TokenTree], ctx: &str, outer: &str, findings: &mut Findings) -> bool {
-    // Another variable of the same name may be another thing.
-    let rebinds = (0..body.len())
-        .any(|at| is_word(body, at, "let") && (is_word(body, at + 1, ctx) || is_word(body, at + 2, ctx)));
-    if rebinds {
-        return false;
-    }
     for at in 0..body.len() {
         if let Some(step) = step(body, at, ctx) {
             findings.mistakes.push(Error::new(

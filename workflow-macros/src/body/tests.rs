@@ -181,6 +181,9 @@ fn a_step_inside_of_a_step_is_a_mistake() {
             })
             .await
         ),
+        quote!(let ctx = shop.context(); ctx.run("a", async || ctx.run("b").await).await),
+        quote!(ctx.run("a", async || shops.each(|ctx| ctx.run("b")).await).await),
+        quote!(ctx.run("a", async || shops.each(|shop, ctx| ctx.run("b")).await).await),
         quote!(ctx.run(ctx.url().to_owned(), async || shop.ctx.run("b").await).await),
     ] {
         assert_eq!(mistakes(body.clone()), [""; 0], "{body}");
@@ -197,6 +200,7 @@ fn two_steps_of_one_name_in_a_join_are_a_mistake() {
         quote!(tokio::join!(ctx.run("a", one), ctx.run("b", two))),
         quote!(tokio::join!(ctx.run(name, one), ctx.run(name, two))),
         quote!(tokio::join!(ctx.run("a", one), shop.run("a", two))),
+        quote!(in_sequence::join!(ctx.run("a", one), ctx.run("a", two))),
         quote!(tokio::join!(ctx.run("a", one)); tokio::join!(ctx.run("a", two))),
     ] {
         assert_eq!(mistakes(body.clone()), [""; 0], "{body}");
