@@ -12,10 +12,12 @@ use axum::{
     routing::post,
 };
 use common::{Deeds, Told, deeds};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::sync::Semaphore;
-use workflow::{Client, ClientError, WaitResult, WorkflowContext, client::Notified, workflow};
+use workflow::{
+    Client, ClientError, Event, WaitResult, Workflow, WorkflowContext, client::Notified, workflow,
+};
 use workflow_axum::{attach, serve};
 use workflow_engine::Engine;
 
@@ -43,6 +45,18 @@ struct Receipt {
 struct Payment {
     verified: bool,
     amount: u64,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Invoice {
+    number: u64,
+}
+
+#[derive(Deserialize, Serialize, Event)]
+#[event(id = "invoice-paid-{number}")]
+struct InvoicePaid {
+    number: u64,
+    cents: u64,
 }
 
 #[derive(Clone)]
@@ -144,6 +158,33 @@ async fn sell_order(ctx: WorkflowContext<Order>, State(shop): State<Shop>) -> wo
     }
 }
 
+#[workflow]
+async fn send_reminder(ctx: WorkflowContext<Invoice>, State(mails): State<Mails>) -> workflow::Result<u64> {
+    let Invoice { number } = ctx.request_payload();
+    let fortnight = Duration::from_secs(14 * 24 * 60 * 60);
+
+    match ctx.wait_for_event("wait-for-payment", InvoicePaid::id(number), fortnight).await? {
+        WaitResult::Received(paid) => Ok(paid.cents),
+        WaitResult::TimedOut => {
+            let text = format!("invoice {number} is due");
+            ctx.run("remind", async || mails.send(&text).await).await?;
+            Ok(0)
+        }
+    }
+}
+
+#[workflow]
+async fn book_payment(ctx: WorkflowContext<u64>) -> workflow::Result<usize> {
+    let event = InvoicePaid { number: *ctx.request_payload(), cents: 1 };
+    let told = ctx.notify_event("tell-of-payment", &event).await?;
+    Ok(told.runs().count())
+}
+
+async fn notify_of_payment(client: &Client) -> Result<Vec<Notified>, ClientError> {
+    let told = client.notify_event(&InvoicePaid { number: 5, cents: 995 }).await?;
+    Ok(told)
+}
+
 async fn notify_from_outside(client: &Client) -> Result<Vec<Notified>, ClientError> {
     let told = client
         .notify(
@@ -185,7 +226,12 @@ fn page() -> Page {
     let shop = Shop { deeds: deeds.clone(), permits: Arc::new(Semaphore::new(0)) };
     let permits = shop.permits.clone();
     let sell = Router::new().route("/api/sell-order", post(serve::<sell_order>())).with_state(shop.clone());
-    let state = AppState { shop, mails: Mails(deeds) };
+    let mails = Mails(deeds);
+    let typed = Router::new()
+        .route("/api/send-reminder", post(serve::<send_reminder>()))
+        .route("/api/book-payment", post(serve::<book_payment>()))
+        .with_state(mails.clone());
+    let state = AppState { shop, mails };
 
     let app = Router::new()
         .route("/api/confirm-order", post(serve::<confirm_order>()))
@@ -193,7 +239,7 @@ fn page() -> Page {
         .with_state(state);
 
     let engine = Engine::in_memory().unwrap();
-    let _app = attach(app.merge(sell), &engine.handle());
+    let _app = attach(app.merge(sell).merge(typed), &engine.handle());
     Page { client: engine.client().workflows_at("/api"), permits, told, _engine: engine }
 }
 
@@ -248,6 +294,50 @@ async fn a_notification_by_run_id_waits_for_the_run() {
     assert!(matches!(late, ClientError::Refused { status: 404, .. }), "{late}");
 }
 
+/// Starts a run that waits for the payment of an invoice, and returns its id once it does.
+async fn reminding_run(client: &Client, number: u64) -> String {
+    let run = client.trigger::<send_reminder>(&Invoice { number }).await.unwrap().workflow_run_id;
+    while client.get_waiters(InvoicePaid::id(number)).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    run
+}
+
+async fn result<W: Workflow<Output: DeserializeOwned + 'static>>(client: &Client, run_id: &str) -> W::Output {
+    loop {
+        let run = client.run(run_id).await.unwrap().unwrap();
+        if let Some(result) = run.result::<W>().unwrap() {
+            return result;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn an_event_with_a_type_says_what_it_is_called() {
+    let Page { client, .. } = &page();
+    let run = reminding_run(client, 5).await;
+    let told = notify_of_payment(client).await.unwrap();
+    assert_eq!(told[0].workflow_run_id, run);
+    assert_eq!(result::<send_reminder>(client, &run).await, 995);
+
+    let run = reminding_run(client, 6).await;
+    let booking = client.trigger::<book_payment>(&6).await.unwrap().workflow_run_id;
+    assert_eq!(result::<book_payment>(client, &booking).await, 1);
+    assert_eq!(result::<send_reminder>(client, &run).await, 1);
+
+    let run = reminding_run(client, 7).await;
+    let by_text = client.notify("invoice-paid-7", &json!({ "number": 7, "cents": 7 })).await.unwrap();
+    assert_eq!(by_text.len(), 1);
+    assert_eq!(result::<send_reminder>(client, &run).await, 7);
+
+    let hour = Duration::from_secs(60 * 60);
+    let later = client.trigger::<send_reminder>(&Invoice { number: 8 }).delay(hour).await.unwrap();
+    let early = InvoicePaid { number: 8, cents: 8 };
+    let stored = client.notify_event(&early).run_id(&later.workflow_run_id).await.unwrap();
+    assert_eq!((stored[0].waiter.as_ref(), stored[0].error.as_str()), (None, ""));
+}
+
 /// Every Rust block of the page is a part of this file, but for its indentation.
 #[test]
 fn the_page_shows_what_is_run_here() {
@@ -255,7 +345,7 @@ fn the_page_shows_what_is_run_here() {
     let here = unindented(include_str!("notify_docs.rs"));
     let blocks: Vec<_> =
         page.split("```rust\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(blocks.len(), 7);
+    assert_eq!(blocks.len(), 10);
     for block in blocks {
         assert!(
             here.contains(&unindented(block)),

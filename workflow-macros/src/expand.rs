@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::{LitStr, Path, ext::IdentExt, parse2};
+use syn::{LitStr, Path, ext::IdentExt, parse2, spanned::Spanned};
 
 use crate::{
     body::{Warning, examine},
@@ -100,15 +100,18 @@ fn implementation(options: &Options, name: &Ident, parts: &Parts<'_>) -> TokenSt
             #name(#ctx #(, #args)*)
         }
     };
+    // A type that is less visible than the function is told at these places.
+    let context_type = quote_spanned!(context.span()=> type Context = #context;);
+    let return_type = quote_spanned!(output.span()=> type Return = #output;);
     quote! {
         #[automatically_derived]
         #[allow(deprecated)]
         impl #krate::__private::WorkflowFn for #name {
             const NAME: &'static ::core::primitive::str = #label;
             #settings
-            type Context = #context;
+            #context_type
             type Args = (#(#extractors,)*);
-            type Return = #output;
+            #return_type
 
             #call
         }

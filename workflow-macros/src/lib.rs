@@ -1,9 +1,10 @@
-//! The `#[workflow]` attribute. Use it through the crate `workflow`, which re-exports it.
+//! The `#[workflow]` attribute, and the derive of `Event`. Use them through the crate `workflow`, which re-exports them.
 //!
 //! The steps are `options` and `parse` (what the user wrote), `validate` and `body` (every mistake at once, each with its
 //! place) and `expand` (the code). Only this file touches `proc_macro`, so that tests call the rest directly.
 
 mod body;
+mod event;
 mod expand;
 mod expression;
 mod options;
@@ -58,4 +59,24 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn workflow(options: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(options.into(), item.into()).into()
+}
+
+/// Makes a type the data of an event, and says what the event is called. See the trait `workflow::Event`.
+///
+/// ```text
+/// #[derive(Deserialize, Serialize, Event)]
+/// #[event(id = "order-paid-{order_id}")]
+/// struct OrderPaid {
+///     order_id: u64,
+///     cents: u64,
+/// }
+/// ```
+///
+/// Fields stand in braces by their name, or by their number where they have none; `{{` and `}}` are braces. They must implement
+/// `Display`. The type gets the function `id`, with these fields as its parameters: `OrderPaid::id(7)`.
+///
+/// `crate = path` beside `id` names the crate `workflow` where it is not found as `::workflow`.
+#[proc_macro_derive(Event, attributes(event))]
+pub fn event(item: TokenStream) -> TokenStream {
+    event::expand(item.into()).into()
 }

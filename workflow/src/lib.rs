@@ -59,9 +59,9 @@
 //! second time, and goes on where it was. A step runs at least once; the result that is recorded is used exactly once.
 //!
 //! The pieces: [`WorkflowContext`] is what the function works with, [`Client`] starts and notifies runs from outside,
-//! [`engine`] is the seam to the engine that records the steps, [`protocol`] is the wire format, and [`endpoint`] is what
-//! the adapters of the web frameworks call. [`testing`] checks in the tests of an app that changed code still fits the runs
-//! that are on their way.
+//! [`Event`] ties the id of an event to the type of its data, [`engine`] is the seam to the engine that records the steps,
+//! [`protocol`] is the wire format, and [`endpoint`] is what the adapters of the web frameworks call. [`testing`] checks in
+//! the tests of an app that changed code still fits the runs that are on their way.
 
 pub mod client;
 mod context;
@@ -69,6 +69,7 @@ mod driver;
 pub mod endpoint;
 pub mod engine;
 mod error;
+mod event;
 mod json;
 mod options;
 pub mod protocol;
@@ -76,13 +77,14 @@ mod replay;
 pub mod testing;
 mod workflow;
 
-pub use workflow_macros::workflow;
+pub use workflow_macros::{Event, workflow};
 
 pub use self::{
     client::{Client, ClientError},
-    context::{Notify, NotifyStep, StepBuilder, StepFailure, WaitResult, WorkflowContext},
+    context::{Notify, NotifyStep, StepBuilder, StepFailure, WaitResult, WaitStep, WorkflowContext},
     engine::EngineHandle,
     error::{Error, Result},
+    event::{Event, EventId, EventName},
     options::WorkflowOptions,
     workflow::Workflow,
 };
@@ -90,5 +92,9 @@ pub use self::{
 /// What the code that `#[workflow]` writes names. No part of the public interface.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::{WorkflowOptions, workflow::WorkflowFn};
+    pub use crate::{
+        WorkflowOptions,
+        event::{IdPart, IdValue, OwnPart, Piece, event_id, own_part},
+        workflow::WorkflowFn,
+    };
 }

@@ -42,7 +42,7 @@ pub use self::{
     tls::http_client_builder,
     types::*,
 };
-use crate::{Workflow, engine::BoxFuture, protocol::run_id::run_id_of};
+use crate::{Event, EventName, Workflow, engine::BoxFuture, protocol::run_id::run_id_of};
 
 /// Where the hosted service listens, unless `QSTASH_URL` says otherwise.
 pub const HOSTED_URL: &str = "https://qstash.upstash.io";
@@ -171,22 +171,43 @@ impl Client {
         self.transport.trigger(triggers).await
     }
 
-    /// Notifies all runs that wait for `event_id`, with `data` as JSON (`&()` for none). Await it, possibly after naming one run with
-    /// [`run_id`](NotifyRequest::run_id): then that run gets it even if it begins to wait later.
+    /// Notifies all runs that wait for the event, with `data` as JSON (`&()` for none). Await it, possibly after naming one run
+    /// with [`run_id`](NotifyRequest::run_id): then that run gets it even if it begins to wait later.
+    ///
+    /// The event is named by text, or by the [`EventId`](crate::EventId) of its data; see also
+    /// [`notify_event`](Self::notify_event).
     ///
     /// # Errors
     /// When awaited: [`ClientError::Encoding`] if the data does not serialize; [`ClientError::Refused`] as the engine
     /// answers, with status 404 if the named run does not exist or has ended; [`ClientError::Unreachable`].
-    pub fn notify<T: Serialize + ?Sized>(&self, event_id: impl Into<String>, data: &T) -> NotifyRequest {
-        NotifyRequest::new(self.transport.clone(), event_id.into(), data)
+    pub fn notify<T: Serialize + ?Sized>(&self, event: impl EventName<T>, data: &T) -> NotifyRequest {
+        NotifyRequest::new(self.transport.clone(), event.into_event_id(), data)
     }
 
-    /// The runs that wait for `event_id`, longest waiting first.
+    /// Notifies of an event whose type says what it is called. Else as [`notify`](Self::notify).
+    ///
+    /// ```no_run
+    /// # use workflow::Event;
+    /// # #[derive(serde::Deserialize, serde::Serialize, Event)]
+    /// # #[event(id = "order-paid-{order_id}")]
+    /// # struct OrderPaid { order_id: u64, cents: u64 }
+    /// # async fn f(client: workflow::Client) -> Result<(), workflow::ClientError> {
+    /// client.notify_event(&OrderPaid { order_id: 7, cents: 995 }).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// As there.
+    pub fn notify_event<E: Event>(&self, event: &E) -> NotifyRequest {
+        self.notify(event.event_id(), event)
+    }
+
+    /// The runs that wait for an event, longest waiting first. Its id is text or an [`EventId`](crate::EventId).
     ///
     /// # Errors
     /// [`ClientError::Refused`] or [`ClientError::Unreachable`] as the engine answers.
-    pub async fn get_waiters(&self, event_id: &str) -> Result<Vec<Waiter>, ClientError> {
-        self.transport.waiters(event_id).await
+    pub async fn get_waiters(&self, event_id: impl AsRef<str>) -> Result<Vec<Waiter>, ClientError> {
+        self.transport.waiters(event_id.as_ref()).await
     }
 
     /// Cancels all runs that `filter` selects, and says how many. Runs that have ended do not count.

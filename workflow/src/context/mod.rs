@@ -24,6 +24,7 @@ pub use self::{
     notify::NotifyStep,
     results::{Notify, StepFailure, WaitResult},
     run::StepBuilder,
+    wait::WaitStep,
 };
 use crate::engine::RunInfo;
 

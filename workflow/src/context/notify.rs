@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Notify, WorkflowContext, exchange::Exchange};
 use crate::{
-    Error,
+    Error, Event, EventName,
     client::Notified,
     engine::BoxFuture,
     json,
@@ -22,6 +22,9 @@ use crate::{
 impl<P> WorkflowContext<P> {
     /// Notifies everybody who waits for the event right now, or one run (see [`run_id`](NotifyStep::run_id)). Who was told is
     /// in the answer.
+    ///
+    /// The event is named by text, or by the [`EventId`](crate::EventId) of its data; see also
+    /// [`notify_event`](Self::notify_event).
     ///
     /// ```
     /// # async fn f(ctx: workflow::WorkflowContext<u32>) -> workflow::Result<()> {
@@ -39,17 +42,38 @@ impl<P> WorkflowContext<P> {
     pub fn notify<D: Serialize + ?Sized>(
         &self,
         name: impl Into<String>,
-        event_id: impl Into<String>,
+        event: impl EventName<D>,
         data: &D,
     ) -> NotifyStep<'_> {
         let request = Request {
             name: name.into(),
-            event_id: event_id.into(),
+            event_id: event.into_event_id(),
             data: encode(data),
             run_id: None,
             location: Location::caller(),
         };
         NotifyStep { exchange: &self.invocation.exchange, request: Some(request), sending: None }
+    }
+
+    /// Notifies of an event whose type says what it is called. Else as [`notify`](Self::notify).
+    ///
+    /// ```
+    /// # use workflow::Event;
+    /// # #[derive(serde::Deserialize, serde::Serialize, Event)]
+    /// # #[event(id = "order-paid-{order_id}")]
+    /// # struct OrderPaid { order_id: u64, cents: u64 }
+    /// # async fn f(ctx: workflow::WorkflowContext<u32>) -> workflow::Result<()> {
+    /// let told = ctx.notify_event("tell everybody", &OrderPaid { order_id: 7, cents: 995 }).await?;
+    /// assert_eq!(told.event_id, "order-paid-7");
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    #[track_caller]
+    pub fn notify_event<E: Event>(&self, name: impl Into<String>, event: &E) -> NotifyStep<'_> {
+        self.notify(name, event.event_id(), event)
     }
 }
 

@@ -1,13 +1,20 @@
 //! Steps that wait for events.
 
-use std::{panic::Location, time::Duration};
+use std::{
+    marker::PhantomData,
+    panic::Location,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::de::DeserializeOwned;
 
 use super::{WaitResult, WorkflowContext};
 use crate::{
-    Error,
+    Error, EventName,
+    engine::BoxFuture,
     protocol::{Step, duration::MAX_DURATION},
     replay::{Claim, Work},
     workflow::decode_payload,
@@ -17,7 +24,8 @@ impl<P> WorkflowContext<P> {
     /// Waits until somebody notifies of the event, at most for `timeout` (a thousand years at most); nothing is kept in
     /// memory meanwhile.
     ///
-    /// The event's data is decoded from JSON into `T`; as with payloads, `()` takes anything, `String` also plain text, and
+    /// The event is named by text, or by the [`EventId`](crate::EventId) of an [`Event`](crate::Event), which also says what `T`
+    /// is. Its data is decoded from JSON into `T`; as with payloads, `()` takes anything, `String` also plain text, and
     /// `bytes::Bytes` the bytes as they are. A notification without data is JSON's `null`.
     ///
     /// ```
@@ -41,15 +49,27 @@ impl<P> WorkflowContext<P> {
     pub fn wait_for_event<T: DeserializeOwned + 'static>(
         &self,
         name: impl Into<String>,
-        event_id: impl Into<String>,
+        event: impl EventName<T>,
         timeout: Duration,
-    ) -> impl Future<Output = crate::Result<WaitResult<T>>> {
-        let work = Work::Wait { event_id: event_id.into(), timeout: timeout.min(MAX_DURATION) };
+    ) -> WaitStep<'_, T> {
+        let work = Work::Wait { event_id: event.into_event_id(), timeout: timeout.min(MAX_DURATION) };
         let claim = Claim { name: name.into(), work, location: Location::caller() };
-        async {
-            let step = self.invocation.exchange.perform(claim).await?;
-            received(&step)
-        }
+        WaitStep { performing: Box::pin(self.invocation.exchange.perform(claim)), data: PhantomData }
+    }
+}
+
+/// A wait for an event, as a step. Made by [`WorkflowContext::wait_for_event`].
+#[must_use = "a step does nothing until it is awaited"]
+pub struct WaitStep<'a, T> {
+    performing: BoxFuture<'a, crate::Result<Step>>,
+    data: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned + 'static> Future for WaitStep<'_, T> {
+    type Output = crate::Result<WaitResult<T>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.performing.as_mut().poll(cx).map(|step| received(&step?))
     }
 }
 
