@@ -4,10 +4,16 @@
 
 mod common;
 
+use std::time::Duration;
+
 use axum::{Router, extract::State, routing::post};
 use common::{Deeds, Test, deeds};
 use http::{Method, StatusCode};
-use workflow::{Error, Workflow, WorkflowContext, WorkflowOptions, client::RunState, workflow};
+use workflow::{
+    Error, Workflow, WorkflowContext, WorkflowOptions,
+    client::{RunLog, RunState},
+    workflow,
+};
 use workflow_axum::serve;
 
 /// Its retries are due at once, so that a test need not wait.
@@ -34,13 +40,17 @@ async fn plain(_ctx: WorkflowContext<()>) -> workflow::Result<()> {
     Ok(())
 }
 
-async fn ended(test: &Test) -> workflow::client::RunLog {
-    loop {
-        match test.runs().await.into_iter().next() {
-            Some(run) if run.workflow_state != RunState::RunStarted => return run,
-            _ => tokio::task::yield_now().await,
+/// The newest run, once it has ended; gives up after a while, so that a test that fails also ends.
+async fn ended(test: &Test) -> RunLog {
+    let ended = async {
+        loop {
+            match test.runs().await.into_iter().next() {
+                Some(run) if run.is_ended() => return run,
+                _ => tokio::task::yield_now().await,
+            }
         }
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the run ends within 30 s")
 }
 
 #[test]
