@@ -142,6 +142,21 @@ async fn thousands_of_timers_of_one_moment_all_fire() {
     app.engine.shutdown().await;
 }
 
+/// 2b B.10: an event that comes after the deadline reaches no wait whose timeout is still to be recorded, however many there are.
+#[tokio::test]
+async fn an_event_after_the_deadline_reaches_none_of_thousands_of_waits() {
+    let app = TestApp::in_memory();
+    let waits = (0..2500).map(|_| app.client.trigger_url("/script", &[wait_for("e", MINUTE)]));
+    let waits = app.client.trigger_many(waits).await.unwrap();
+    app.waiting("e", 2500).await;
+    app.advance(MINUTE);
+    assert_eq!(app.tell("e", "late").await, []);
+    for waiting in &waits {
+        assert_eq!(app.outcomes(&waiting.workflow_run_id).await, [Outcome::TimedOut]);
+    }
+    app.engine.shutdown().await;
+}
+
 /// 2b B.12: a clock that is set back and forward again fires nothing early, nothing twice, and forgets nothing.
 #[tokio::test]
 async fn a_clock_that_jumps_back_and_forward_neither_loses_nor_repeats_a_timer() {

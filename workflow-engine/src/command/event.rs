@@ -184,6 +184,9 @@ fn notify(
     // A list, so that ids which share their characters differently are different keys.
     let key = deduplication.map(|id| serde_json::to_string(&("notify", run_id, event, id)));
     let key = key.transpose().map_err(StoreError::from)?;
+    if key.is_some() {
+        tx.store.forget_answers(tx.now.saturating_sub(ANSWERS_KEPT))?;
+    }
     if let Some(key) = &key
         && let Some(answer) = tx.store.answered(key)?
     {
@@ -199,7 +202,6 @@ fn notify(
     };
     if let Some(key) = &key {
         let answer = serde_json::to_vec(&notified).map_err(StoreError::from)?;
-        tx.store.forget_answers(tx.now.saturating_sub(ANSWERS_KEPT))?;
         tx.store.remember_answer(key, tx.now, &answer)?;
     }
     Ok(notified)
@@ -208,6 +210,9 @@ fn notify(
 fn notify_all(tx: &mut Transaction<'_>, event: &str, data: &[u8]) -> Result<Vec<Notified>, EngineError> {
     let mut notified = Vec::new();
     for waiter in tx.store.waiters(event, u32::MAX)? {
+        if is_too_late(tx, &waiter)? {
+            continue;
+        }
         notified.extend(resolve(tx, &waiter, Outcome::Event(data))?);
     }
     Ok(notified)
@@ -230,10 +235,13 @@ fn notify_run(
             return Err(EngineError::NotFound(format!("there is no run `{run_id}`: it cannot be notified")));
         }
     };
-    if let Some(waiter) = tx.store.oldest_waiter(run.key, event)?
-        && let Some(notified) = resolve(tx, &waiter, Outcome::Event(data))?
-    {
-        return Ok(notified);
+    while let Some(waiter) = tx.store.oldest_waiter(run.key, event)? {
+        if is_too_late(tx, &waiter)? {
+            continue;
+        }
+        if let Some(notified) = resolve(tx, &waiter, Outcome::Event(data))? {
+            return Ok(notified);
+        }
     }
     if tx.store.count_notifications(run.key)? >= MAX_STORED_NOTIFICATIONS {
         return Err(EngineError::Refused(format!(
@@ -250,6 +258,15 @@ fn notify_run(
         workflow_run_id: run.id,
         workflow_created_at: run.created_at,
     })
+}
+
+/// Whether a wait is over already; its timeout is then recorded now, where the timers have not come to it yet.
+fn is_too_late(tx: &mut Transaction<'_>, waiter: &Waiter) -> Result<bool, StoreError> {
+    let is_too_late = waiter.deadline <= tx.now;
+    if is_too_late {
+        time_out(tx, waiter)?;
+    }
+    Ok(is_too_late)
 }
 
 /// What resolves a wait.
