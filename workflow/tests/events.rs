@@ -60,7 +60,8 @@ fn an_id_is_made_of_fields() {
     let paid = OrderPaid { order_id: 7, cents: 1 };
     assert_eq!(paid.event_id().as_str(), "order-paid-7");
     assert_eq!(OrderPaid::id(7), paid.event_id());
-    assert_eq!(OrderPaid::id(&7), paid.event_id());
+    let borrowed = &paid.order_id;
+    assert_eq!(OrderPaid::id(borrowed), paid.event_id());
     assert_eq!(Closed::id().to_string(), "{closed}");
     assert_eq!(Closed::Early.event_id(), Closed::Late.event_id());
     assert_eq!(Made("tea".to_owned(), 3).event_id().as_str(), "made-tea: 3");

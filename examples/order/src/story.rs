@@ -11,7 +11,7 @@ use tokio::{
     process::{Child, Command},
     time::sleep,
 };
-use workflow::{Client, Workflow};
+use workflow::{Client, Event, EventId, Workflow};
 
 use crate::{
     Error, TOKEN, client,
@@ -37,7 +37,7 @@ pub async fn tell(url: &str, data: &Path) -> Result<(), Error> {
 
 async fn notify_within_a_workflow(client: &Client, order: &Order) -> Result<(), Error> {
     title("(a) One workflow notifies another");
-    let event = format!("order-{}", order.order_id);
+    let event = Processed::id(order.order_id);
 
     let waiting = client.trigger::<confirm_order>(order).await?.workflow_run_id;
     waits(client, &event, &waiting).await?;
@@ -53,14 +53,14 @@ async fn notify_within_a_workflow(client: &Client, order: &Order) -> Result<(), 
 
 async fn notify_from_outside(client: &Client, order: &Order) -> Result<(), Error> {
     title("(b) Something outside notifies a workflow");
-    let event = format!("order-{}", order.order_id);
+    let event = Processed::id(order.order_id);
 
     let waiting = client.trigger::<confirm_order>(order).await?.workflow_run_id;
     waits(client, &event, &waiting).await?;
     say(&format!("Run {waiting} waits for `{event}`."));
 
     let processed = Processed { order_id: order.order_id, tracking_number: "BY-HAND".to_owned() };
-    let told = client.notify(&event, &processed).await?;
+    let told = client.notify_event(&processed).await?;
     let runs: Vec<_> = told.iter().map(|told| told.workflow_run_id.as_str()).collect();
     say(&format!("The client notifies `{event}`. The answer lists who was told: {runs:?}"));
     let confirmed = result::<confirm_order>(client, &waiting).await?;
@@ -70,11 +70,12 @@ async fn notify_from_outside(client: &Client, order: &Order) -> Result<(), Error
 
 async fn notify_before_the_wait(client: &Client, order: &Order) -> Result<(), Error> {
     title("(c) The notification comes before the wait");
-    let event = format!("payment-{}", order.order_id);
+    let payment = Payment { order_id: order.order_id, cents: 495 };
 
     let run = client.trigger::<sell_order>(order).await?.workflow_run_id;
-    let told = client.notify(&event, &Payment { cents: 495 }).run_id(&run).await?;
+    let told = client.notify_event(&payment).run_id(&run).await?;
     let stored = told.iter().all(|told| told.waiter.is_none());
+    let event = payment.event_id();
     say(&format!("Run {run} has just been triggered, and is notified of `{event}` at once, by its id."));
     say("The answer names no waiter: the run is not there yet, and the notification is kept for it.");
     let sold = result::<sell_order>(client, &run).await?;
@@ -141,7 +142,7 @@ fn ledger(data: &Path, order: &Order) -> Result<String, Error> {
 }
 
 /// Returns once the run waits for the event.
-async fn waits(client: &Client, event: &str, run_id: &str) -> Result<(), Error> {
+async fn waits<E>(client: &Client, event: &EventId<E>, run_id: &str) -> Result<(), Error> {
     while !client.get_waiters(event).await?.iter().any(|waiter| waiter.run_id() == Some(run_id)) {
         sleep(GLANCE).await;
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
-use workflow::{WaitResult, WorkflowContext, workflow};
+use workflow::{Event, WaitResult, WorkflowContext, workflow};
 
 use crate::shop::Shop;
 
@@ -19,7 +19,8 @@ pub struct Order {
 }
 
 /// The data of the event `order-<id>`: the order has been processed.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, Event)]
+#[event(id = "order-{order_id}")]
 #[serde(rename_all = "camelCase")]
 pub struct Processed {
     pub order_id: u64,
@@ -27,8 +28,11 @@ pub struct Processed {
 }
 
 /// The data of the event `payment-<id>`: the customer has paid.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize, Event)]
+#[event(id = "payment-{order_id}")]
+#[serde(rename_all = "camelCase")]
 pub struct Payment {
+    pub order_id: u64,
     pub cents: u64,
 }
 
@@ -39,9 +43,9 @@ pub async fn confirm_order(
     State(shop): State<Shop>,
 ) -> workflow::Result<String> {
     let order = ctx.request_payload();
-    let event = format!("order-{}", order.order_id);
+    let event = Processed::id(order.order_id);
 
-    let mail = match ctx.wait_for_event::<Processed>("wait-until-processed", event, DAY).await? {
+    let mail = match ctx.wait_for_event("wait-until-processed", event, DAY).await? {
         WaitResult::Received(processed) => {
             format!("your {} is on its way: {}", order.item, processed.tracking_number)
         }
@@ -62,8 +66,7 @@ pub async fn process_order(
     let tracking_number = ctx.run("process-order", async || shop.send_parcel(order).await).await?;
     let processed = Processed { order_id: order.order_id, tracking_number };
 
-    let told =
-        ctx.notify("notify-processing-complete", format!("order-{}", order.order_id), &processed).await?;
+    let told = ctx.notify_event("notify-processing-complete", &processed).await?;
     ctx.run("log-notification", async || {
         let runs: Vec<_> = told.runs().collect();
         shop.note(order, &format!("told {runs:?}")).await
@@ -78,8 +81,7 @@ pub async fn sell_order(ctx: WorkflowContext<Order>, State(shop): State<Shop>) -
     let order = ctx.request_payload();
 
     ctx.run("reserve-goods", async || shop.reserve(order).await).await?;
-    let payment =
-        ctx.wait_for_event::<Payment>("wait-for-payment", format!("payment-{}", order.order_id), DAY).await?;
+    let payment = ctx.wait_for_event("wait-for-payment", Payment::id(order.order_id), DAY).await?;
     match payment {
         WaitResult::Received(payment) => Ok(format!("{} sold for {} cents", order.item, payment.cents)),
         WaitResult::TimedOut => {
