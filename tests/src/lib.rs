@@ -41,3 +41,8 @@ pub async fn eventually<T>(what: impl fmt::Display, mut check: impl AsyncFnMut()
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
+
+/// The programs of the README are compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -25,11 +25,6 @@
 //!
 //! This crate only translates between axum and `workflow`; what a request means is decided there.
 
-// The programs of the README are compiled as tests.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-enum Readme {}
-
 mod attach;
 mod serve;
 
