@@ -131,10 +131,15 @@ pub(crate) fn decode_payload<P: DeserializeOwned + 'static>(body: &Bytes) -> Res
         return raw;
     }
     let json: &[u8] = if body.is_empty() { b"null" } else { body };
-    json::decode(json).map_err(|misfit| PayloadError {
-        type_name: std::any::type_name::<P>(),
-        reason: misfit.to_string(),
-        malformed: misfit.malformed,
+    json::decode(json).or_else(|misfit| {
+        let text = std::str::from_utf8(body).ok().filter(|_| misfit.malformed);
+        // Text that is no JSON is a string, for types that take one, as in the other SDKs (protocol, section D.5).
+        let as_text = text.and_then(|text| serde_json::from_value(text.into()).ok());
+        as_text.ok_or_else(|| PayloadError {
+            type_name: std::any::type_name::<P>(),
+            reason: misfit.to_string(),
+            malformed: misfit.malformed,
+        })
     })
 }
 
@@ -224,6 +229,15 @@ mod tests {
         assert_eq!(decode::<String>("").unwrap(), "");
         assert_eq!(decode::<String>("{\"a\":1}").unwrap(), "{\"a\":1}");
         assert!(decode_payload::<String>(&Bytes::from_static(b"\xff")).unwrap_err().malformed);
+    }
+
+    #[test]
+    fn text_that_is_no_json_is_a_string_for_types_that_take_one() {
+        use serde_json::Value;
+        assert_eq!(decode::<Value>("plain text").unwrap(), Value::from("plain text"));
+        assert_eq!(decode::<Option<String>>("hello you").unwrap().as_deref(), Some("hello you"));
+        assert_eq!(decode::<Value>("[1]").unwrap(), serde_json::json!([1]));
+        assert!(decode_payload::<Value>(&Bytes::from_static(b"\xff")).unwrap_err().malformed);
     }
 
     #[test]
