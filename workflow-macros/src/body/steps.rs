@@ -18,7 +18,8 @@ use super::{
 pub const RUNS: &[&str] = &["run", "try_run"];
 
 /// Methods of the context that make a step.
-const STEPS: &[&str] = &["run", "try_run", "step", "sleep", "sleep_until", "wait_for_event", "notify"];
+const STEPS: &[&str] =
+    &["run", "try_run", "step", "sleep", "sleep_until", "wait_for_event", "notify", "notify_event"];
 
 /// The crates whose `join!` polls its futures side by side.
 const JOINING: &[&str] = &["tokio", "futures", "futures_util", "futures_lite", "future"];

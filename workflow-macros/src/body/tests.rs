@@ -164,6 +164,7 @@ fn a_step_inside_of_a_step_is_a_mistake() {
             Ok(())
         })),
         quote!(tokio::join!(ctx.try_run("outer", || async { ctx.notify("inner", "e", &1).await }))),
+        quote!(ctx.run("outer", async || ctx.notify_event("inner", &paid).run_id(run).await).await),
     ] {
         let told = mistakes(body.clone());
         assert!(
