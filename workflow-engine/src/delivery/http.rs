@@ -1,6 +1,7 @@
 //! Deliveries to endpoints over HTTP (protocol, sections A.1 to A.5 and B.7).
 
 use std::{
+    collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -92,13 +93,7 @@ async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> 
         return Ok(());
     };
     let origin = url::Url::parse(&url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-    let turns = Arc::clone(
-        dispatcher
-            .state()
-            .origins
-            .entry(origin)
-            .or_insert_with(|| Arc::new(Semaphore::new(MAX_OPEN_PER_ORIGIN))),
-    );
+    let turns = turns_at(&mut dispatcher.state().origins, origin);
     let _turn = turns.acquire_owned().await.map_err(|_| EngineError::Closed)?;
     // Read after the turn has come: the run may have ended while it waited.
     let found = dispatcher
@@ -120,6 +115,15 @@ async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> 
             dispatcher.writer.submit(DeliveryFailed { id: due.id, run: run.key, error: *error, retry }).await
         }
     }
+}
+
+/// The turns at an origin. Origins at which nothing is open any more are forgotten when there are many.
+fn turns_at(origins: &mut HashMap<String, Arc<Semaphore>>, origin: String) -> Arc<Semaphore> {
+    const MANY: usize = 1024;
+    if origins.len() >= MANY {
+        origins.retain(|_, turns| Arc::strong_count(turns) > 1);
+    }
+    Arc::clone(origins.entry(origin).or_insert_with(|| Arc::new(Semaphore::new(MAX_OPEN_PER_ORIGIN))))
 }
 
 type Failed = (Box<StepError>, Retry);
@@ -278,6 +282,17 @@ mod tests {
         assert_eq!(asks("x-ratelimit-reset-tokens", "6m5s"), Some(Duration::from_secs(365)));
         assert_eq!(asks("retry-after", "Tue, 14 Nov 2023 22:13:30 GMT"), Some(Duration::from_secs(10)));
         assert_eq!(asks("retry-after", "Tue, 14 Nov 2023 22:13:10 GMT"), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn origins_with_nothing_open_are_forgotten() {
+        let mut origins = HashMap::new();
+        let open = turns_at(&mut origins, "http://busy".to_owned());
+        for number in 0..5000 {
+            drop(turns_at(&mut origins, format!("http://{number}")));
+        }
+        assert!(origins.len() <= 1025, "{}", origins.len());
+        assert!(Arc::ptr_eq(&open, &turns_at(&mut origins, "http://busy".to_owned())));
     }
 
     #[test]
