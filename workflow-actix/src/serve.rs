@@ -7,7 +7,6 @@ use actix_web::{
     http::header::CONTENT_LENGTH, web,
 };
 use bytes::Bytes;
-use http::StatusCode;
 use workflow::{
     Workflow, endpoint,
     engine::{Delivery, EngineHandle},
@@ -68,22 +67,15 @@ where
 /// The whole body, as it came: signatures cover bytes. The limit is the core's, because a delivery carries the history of its
 /// run, for which the limits of frameworks are too low.
 async fn read(request: &HttpRequest, body: web::Payload) -> Result<Bytes, http::Response<Bytes>> {
-    let too_large = || {
-        let message = format!("the request body is larger than {} bytes", endpoint::MAX_BODY_BYTES);
-        endpoint::rejected(StatusCode::PAYLOAD_TOO_LARGE, &message)
-    };
     let declared =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: u64| length > endpoint::MAX_BODY_BYTES as u64) {
-        return Err(too_large());
+        return Err(endpoint::too_large());
     }
     match body.to_bytes_limited(endpoint::MAX_BODY_BYTES).await {
         Ok(Ok(body)) => Ok(body),
-        Ok(Err(error)) => Err(endpoint::rejected(
-            StatusCode::BAD_REQUEST,
-            &format!("the request body could not be read: {error}"),
-        )),
-        Err(_) => Err(too_large()),
+        Ok(Err(error)) => Err(endpoint::unreadable(&error)),
+        Err(_) => Err(endpoint::too_large()),
     }
 }
 

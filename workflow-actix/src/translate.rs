@@ -8,8 +8,8 @@ use actix_web::{
     http::{Method, StatusCode, Uri, header},
 };
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header::HOST};
-use workflow::engine::Delivery;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use workflow::{endpoint, engine::Delivery};
 
 /// The headers of a request, for the core.
 pub(crate) fn headers(headers: &header::HeaderMap) -> HeaderMap {
@@ -25,16 +25,7 @@ pub(crate) fn url(uri: &Uri, headers: &HeaderMap, secure: bool) -> String {
     if uri.authority().is_some() {
         return uri.to_string();
     }
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
-        return path.to_owned();
-    };
-    // Each proxy on the way adds an entry; the first is the one that the caller spoke to.
-    let forwarded =
-        headers.get("x-forwarded-proto").and_then(|schemes| schemes.to_str().ok()?.split(',').next());
-    let secure = forwarded.map_or(secure, |scheme| scheme.trim().eq_ignore_ascii_case("https"));
-    let scheme = if secure { "https" } else { "http" };
-    format!("{scheme}://{host}{path}")
+    endpoint::url(uri.path_and_query().map_or("/", |path| path.as_str()), headers, secure)
 }
 
 /// A request of the engine, for the app.

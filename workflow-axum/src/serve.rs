@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode, Uri, header::HOST, request::Parts};
+use http::{HeaderMap, Uri, request::Parts};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use workflow::{
     Workflow, endpoint,
@@ -106,20 +106,13 @@ where
 /// The whole body, as it came: signatures cover bytes. The limit is the core's, because a delivery carries the history of its
 /// run, for which the limits of frameworks are too low.
 async fn read(body: Body) -> Result<Bytes, http::Response<Bytes>> {
-    let too_large = || {
-        let message = format!("the request body is larger than {} bytes", endpoint::MAX_BODY_BYTES);
-        endpoint::rejected(StatusCode::PAYLOAD_TOO_LARGE, &message)
-    };
     if body.size_hint().lower() > endpoint::MAX_BODY_BYTES as u64 {
-        return Err(too_large());
+        return Err(endpoint::too_large());
     }
     match Limited::new(body, endpoint::MAX_BODY_BYTES).collect().await {
         Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(endpoint::rejected(
-            StatusCode::BAD_REQUEST,
-            &format!("the request body could not be read: {error}"),
-        )),
+        Err(error) if error.is::<LengthLimitError>() => Err(endpoint::too_large()),
+        Err(error) => Err(endpoint::unreadable(&error)),
     }
 }
 
@@ -140,17 +133,7 @@ fn url(uri: &Uri, headers: &HeaderMap) -> String {
     if uri.authority().is_some() {
         return uri.to_string();
     }
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
-        return path.to_owned();
-    };
-    // Each proxy on the way adds an entry; the first is the one that the caller spoke to.
-    let scheme = headers
-        .get("x-forwarded-proto")
-        .and_then(|schemes| schemes.to_str().ok()?.split(',').next())
-        .filter(|scheme| scheme.trim().eq_ignore_ascii_case("https"))
-        .map_or("http", |_| "https");
-    format!("{scheme}://{host}{path}")
+    endpoint::url(uri.path_and_query().map_or("/", |path| path.as_str()), headers, false)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The embedded durable engine: commands, store, timers and delivery in one SQLite file.
 //!
-//! [`Engine::open`] is all there is to install. The app attaches itself (`workflow_axum::attach`), and its workflows are
+//! [`Engine::open`] is all there is to install. The app attaches itself (`attach` of its adapter), and its workflows are
 //! delivered in process: a run continues in the same future from step to step, and each step costs one entry of a group commit.
 //! Workflows elsewhere, in any language, are called over the Upstash Workflow protocol.
 //!

@@ -14,7 +14,7 @@ mod invocation;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode, header::HOST};
 
 pub use self::answer::rejected;
 pub(crate) use self::invocation::users_headers;
@@ -67,6 +67,33 @@ pub async fn handle<W: Workflow>(request: Request, args: W::Args) -> Response<By
             Asked::Nothing(answer) => answer,
         },
     }
+}
+
+/// For adapters: the answer to a body of more than [`MAX_BODY_BYTES`].
+pub fn too_large() -> Response<Bytes> {
+    rejected(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        &format!("the request body is larger than {MAX_BODY_BYTES} bytes"),
+    )
+}
+
+/// For adapters: the answer to a body that could not be read to its end.
+pub fn unreadable(error: &dyn std::fmt::Display) -> Response<Bytes> {
+    rejected(StatusCode::BAD_REQUEST, &format!("the request body could not be read: {error}"))
+}
+
+/// For adapters: the URL that the caller used, as far as it can be known: `path` (with its query) alone where no host is named.
+/// `secure` says whether the connection is; what a proxy says of its own (`X-Forwarded-Proto`) wins.
+pub fn url(path: &str, headers: &HeaderMap, secure: bool) -> String {
+    let Some(host) = headers.get(HOST).and_then(|host| host.to_str().ok()) else {
+        return path.to_owned();
+    };
+    // Each proxy on the way adds an entry; the first is the one that the caller spoke to.
+    let forwarded =
+        headers.get("x-forwarded-proto").and_then(|schemes| schemes.to_str().ok()?.split(',').next());
+    let secure = forwarded.map_or(secure, |scheme| scheme.trim().eq_ignore_ascii_case("https"));
+    let scheme = if secure { "https" } else { "http" };
+    format!("{scheme}://{host}{path}")
 }
 
 /// The app's engine, or the one that the environment names. The environment is read once.
