@@ -206,7 +206,7 @@ async fn over_http() -> (Summary, BTreeMap<String, u32>) {
     let server = tokio::spawn(server.serve(async {
         let _ = ending.await;
     }));
-    let app = Served::start(attach(routes(&bodies), &EngineHandle::Http(engine))).await;
+    let app = Served::start(attach(routes(&bodies), &EngineHandle::from(engine))).await;
     let outcome = take_tour(&client, app.url(), &bodies).await;
     drop(app);
     drop(end);
@@ -247,7 +247,7 @@ async fn an_endpoint_with_signing_keys_takes_nothing_unsigned() {
     let engine = HttpEngine::new("http://127.0.0.1:9", DEVELOPMENT_TOKEN)
         .unwrap()
         .signing_keys(DEVELOPMENT_CURRENT_SIGNING_KEY, DEVELOPMENT_NEXT_SIGNING_KEY);
-    let app = Served::start(attach(routes(&bodies), &EngineHandle::Http(engine))).await;
+    let app = Served::start(attach(routes(&bodies), &EngineHandle::from(engine))).await;
     let http = workflow::client::http_client_builder().unwrap().build().unwrap();
     let delivery = r#"[{"messageId":"msg_1","body":"IkFkYSI=","callType":"step"}]"#;
     for signature in [None, Some("nonsense"), Some("eyJhbGciOiJub25lIn0.e30.")] {

@@ -7,7 +7,7 @@ use actix_web::{
     body::MessageBody,
     dev::{ServiceFactory, ServiceRequest, ServiceResponse},
 };
-use workflow::engine::EngineHandle;
+use workflow::engine::{EngineHandle, EngineKind};
 
 use crate::workers::Workers;
 
@@ -63,7 +63,7 @@ where
 {
     let handle = engine.clone();
     let factory = move || factory().app_data(handle.clone());
-    if let EngineHandle::Embedded(engine) = engine {
+    if let EngineKind::Embedded(engine) = engine.kind() {
         engine.attach(Arc::new(Workers::start(factory.clone())));
     }
     factory

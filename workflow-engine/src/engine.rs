@@ -96,7 +96,7 @@ impl Engine {
 
     /// What adapters attach to.
     pub fn handle(&self) -> EngineHandle {
-        EngineHandle::Embedded(Arc::new(self.clone()))
+        EngineHandle::embedded(Arc::new(self.clone()))
     }
 
     /// A client without HTTP.

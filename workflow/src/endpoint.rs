@@ -8,6 +8,7 @@
 
 mod answer;
 mod direct;
+mod failed;
 mod http_delivery;
 mod invocation;
 
@@ -21,7 +22,7 @@ pub(crate) use self::invocation::users_headers;
 use self::{http_delivery::Asked, invocation::Invocation};
 use crate::{
     Workflow,
-    engine::{Delivery, EngineHandle, HttpEngine},
+    engine::{Delivery, EngineHandle, EngineKind, HttpEngine, Task},
     protocol::headers,
 };
 
@@ -48,20 +49,30 @@ pub struct Request {
 /// Where the app is attached to no engine, the one that the environment names is used ([`HttpEngine::from_env`]).
 pub async fn handle<W: Workflow>(request: Request, args: W::Args) -> Response<Bytes> {
     if let Some(delivery) = &request.delivery {
-        return Invocation::in_process(delivery, &request.headers).run::<W>(args).await;
+        return match &delivery.task {
+            Task::GoOn { history, failed_attempts, reporter } => {
+                Invocation::in_process(delivery, history, failed_attempts, reporter, &request.headers)
+                    .run::<W>(args)
+                    .await
+            }
+            Task::Failed(failure) => {
+                let run = delivery.run.clone();
+                failed::call::<W>(run, &delivery.payload, &request.headers, failure.clone(), args).await
+            }
+        };
     }
     let engine = match engine(request.engine.clone()) {
         Ok(engine) => engine,
         Err(message) => return rejected(StatusCode::INTERNAL_SERVER_ERROR, &message),
     };
-    match &engine {
-        EngineHandle::Embedded(_) if request.headers.contains_key(headers::WORKFLOW_SDK_VERSION) => rejected(
+    match engine.kind() {
+        EngineKind::Embedded(_) if request.headers.contains_key(headers::WORKFLOW_SDK_VERSION) => rejected(
             StatusCode::BAD_REQUEST,
             "this app runs its workflows on an engine in its own process, which does not deliver over HTTP; a request that \
              starts a run must not have the header `Upstash-Workflow-Sdk-Version`",
         ),
-        EngineHandle::Embedded(_) => direct::start::<W>(&engine, &request).await,
-        EngineHandle::Http(http) => match http_delivery::classify(http, &request) {
+        EngineKind::Embedded(_) => direct::start::<W>(&engine, &request).await,
+        EngineKind::Http(http) => match http_delivery::classify(http, &request) {
             Asked::Start => direct::start::<W>(&engine, &request).await,
             Asked::GoOn(invocation) => invocation.run::<W>(args).await,
             Asked::Nothing(answer) => answer,
@@ -103,7 +114,7 @@ fn engine(attached: Option<EngineHandle>) -> Result<EngineHandle, String> {
         return Ok(engine);
     }
     match FROM_ENV.get_or_init(|| HttpEngine::from_env().map_err(|error| error.to_string())) {
-        Ok(Some(engine)) => Ok(EngineHandle::Http(engine.clone())),
+        Ok(Some(engine)) => Ok(engine.clone().into()),
         Ok(None) => Err("this app has no workflow engine; attach one with `workflow_axum::attach` or `workflow_actix::attach`, \
                          or set `QSTASH_URL` and `QSTASH_TOKEN` to use one over HTTP"
             .to_owned()),

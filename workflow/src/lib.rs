@@ -70,6 +70,8 @@ pub mod endpoint;
 pub mod engine;
 mod error;
 mod event;
+mod failure;
+mod flow_control;
 mod json;
 mod options;
 pub mod protocol;
@@ -85,16 +87,20 @@ pub use self::{
     engine::EngineHandle,
     error::{Error, Result},
     event::{Event, EventId, EventName},
-    options::WorkflowOptions,
-    workflow::Workflow,
+    failure::FailedRun,
+    flow_control::{FlowControl, FlowControlError},
+    options::{FlowLimits, WorkflowOptions},
+    workflow::{PayloadError, Workflow},
 };
 
 /// What the code that `#[workflow]` writes names. No part of the public interface.
 #[doc(hidden)]
 pub mod __private {
+    pub use bytes::Bytes;
+
     pub use crate::{
-        WorkflowOptions,
+        FlowLimits, WorkflowOptions,
         event::{IdPart, IdValue, OwnPart, Piece, event_id, own_part},
-        workflow::WorkflowFn,
+        workflow::{PayloadError, PayloadOf, WorkflowFn, failure_result},
     };
 }

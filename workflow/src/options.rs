@@ -1,6 +1,11 @@
 //! What `#[workflow(..)]` says about all runs of a workflow.
 
-use crate::client::Trigger;
+use std::time::Duration;
+
+use crate::{
+    FlowControl,
+    client::{FailureCallback, Trigger},
+};
 
 /// Settings of all runs of a workflow, as its attribute gives them: `#[workflow(retries = 5, label = "retail")]`.
 ///
@@ -15,12 +20,45 @@ pub struct WorkflowOptions {
     pub retry_delay: Option<&'static str>,
     /// Labels, to find runs by.
     pub labels: &'static [&'static str],
+    /// How long an attempt of a step may take; as long as it takes if absent.
+    pub timeout: Option<Duration>,
+    /// Limits that the runs share.
+    pub flow_control: Option<FlowLimits>,
+    /// Whether the workflow has a failure function.
+    pub handles_failure: bool,
+}
+
+/// A [`FlowControl`] as the attribute writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowLimits {
+    /// What shares the limits.
+    pub key: &'static str,
+    /// How many may be under way at once.
+    pub parallelism: Option<u32>,
+    /// How many may begin in a period.
+    pub rate: Option<u32>,
+    /// The period of the rate.
+    pub period: Option<Duration>,
+}
+
+impl From<FlowLimits> for FlowControl {
+    fn from(limits: FlowLimits) -> Self {
+        let FlowLimits { key, parallelism, rate, period } = limits;
+        Self { key: key.to_owned(), parallelism, rate, period }
+    }
 }
 
 impl WorkflowOptions {
     /// No settings: those of the engine.
     pub const fn new() -> Self {
-        Self { retries: None, retry_delay: None, labels: &[] }
+        Self {
+            retries: None,
+            retry_delay: None,
+            labels: &[],
+            timeout: None,
+            flow_control: None,
+            handles_failure: false,
+        }
     }
 
     /// Sets how often a failed step is retried.
@@ -41,10 +79,34 @@ impl WorkflowOptions {
         self
     }
 
+    /// Sets how long an attempt of a step may take.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets limits that the runs share.
+    pub const fn flow_control(mut self, limits: FlowLimits) -> Self {
+        self.flow_control = Some(limits);
+        self
+    }
+
+    /// Says that the workflow has a failure function.
+    pub const fn handles_failure(mut self) -> Self {
+        self.handles_failure = true;
+        self
+    }
+
+    /// Who is told of the failure of a run that is started by a request to the workflow itself.
+    pub(crate) fn own_failure_callback(&self) -> FailureCallback {
+        if self.handles_failure { FailureCallback::ToWorkflow } else { FailureCallback::None }
+    }
+
     /// Fills in what a trigger leaves open, and adds the labels that it does not have.
     pub(crate) fn complete(&self, trigger: &mut Trigger) {
         trigger.retries = trigger.retries.or(self.retries);
         trigger.retry_delay = trigger.retry_delay.take().or(self.retry_delay.map(str::to_owned));
+        trigger.flow_control = trigger.flow_control.take().or(self.flow_control.map(FlowControl::from));
         for label in self.labels {
             if !trigger.labels.iter().any(|given| given == label) {
                 trigger.labels.push((*label).to_owned());

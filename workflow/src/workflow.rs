@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{Error, WorkflowContext, WorkflowOptions, json};
+use crate::{Error, FailedRun, WorkflowContext, WorkflowOptions, json};
 
 /// A durable function. `#[workflow]` implements it for a type of the function's name; nobody implements it by hand.
 #[diagnostic::on_unimplemented(
@@ -29,11 +29,23 @@ pub trait Workflow: 'static {
     /// What the function returns.
     type Output: Serialize;
 
+    /// Reads and checks a payload: by the functions that the attribute names with `parse` and `validate`, if it does.
+    ///
+    /// # Errors
+    /// Why it is no payload of this workflow.
+    fn payload(body: &Bytes) -> Result<Self::Payload, PayloadError>;
+
     /// Calls the function.
     fn run(
         ctx: WorkflowContext<Self::Payload>,
         args: Self::Args,
     ) -> impl Future<Output = crate::Result<Self::Output>> + Send;
+
+    /// Calls the failure function, if there is one ([`WorkflowOptions::handles_failure`]), and gives what it returned as JSON.
+    fn failed(
+        failed: FailedRun<Self::Payload>,
+        args: Self::Args,
+    ) -> impl Future<Output = crate::Result<String>> + Send;
 }
 
 /// A workflow as its function declares it: what `#[workflow]` implements, with the types as they stand in the signature.
@@ -59,7 +71,36 @@ pub trait WorkflowFn: 'static {
 
     /// Calls the function.
     fn call(ctx: Self::Context, args: Self::Args) -> impl Future<Output = Self::Return> + Send;
+
+    /// Reads a payload: from JSON, unless the attribute names a function with `parse`.
+    ///
+    /// # Errors
+    /// Why it is none.
+    fn parse(body: &Bytes) -> Result<PayloadOf<Self>, PayloadError> {
+        decode_payload(body)
+    }
+
+    /// Checks a payload that has been read, with the function that the attribute names with `validate`.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    fn validate(payload: &PayloadOf<Self>) -> Result<(), String> {
+        let _ = payload;
+        Ok(())
+    }
+
+    /// Calls the failure function that the attribute names with `on_failure`, and gives what it returned as JSON.
+    fn failed(
+        failed: FailedRun<PayloadOf<Self>>,
+        args: Self::Args,
+    ) -> impl Future<Output = crate::Result<String>> + Send {
+        drop((failed, args));
+        std::future::ready(Ok("null".to_owned()))
+    }
 }
+
+/// The payload of a workflow, by the type of its context.
+pub type PayloadOf<W> = <<W as WorkflowFn>::Context as ContextArg>::Payload;
 
 impl<W: WorkflowFn> Workflow for W {
     const NAME: &'static str = W::NAME;
@@ -68,9 +109,35 @@ impl<W: WorkflowFn> Workflow for W {
     type Args = W::Args;
     type Output = <W::Return as ReturnType>::Output;
 
+    fn payload(body: &Bytes) -> Result<Self::Payload, PayloadError> {
+        let payload = W::parse(body)?;
+        W::validate(&payload).map_err(PayloadError::invalid)?;
+        Ok(payload)
+    }
+
     async fn run(ctx: WorkflowContext<Self::Payload>, args: Self::Args) -> crate::Result<Self::Output> {
         W::call(W::Context::from_context(ctx), args).await.into_result()
     }
+
+    fn failed(
+        failed: FailedRun<Self::Payload>,
+        args: Self::Args,
+    ) -> impl Future<Output = crate::Result<String>> + Send {
+        <W as WorkflowFn>::failed(failed, args)
+    }
+}
+
+/// What a failure function gave, as JSON. For the code that `#[workflow]` writes.
+///
+/// # Errors
+/// The function's own, and where its result cannot be turned into JSON.
+pub fn failure_result<R: ReturnType>(returned: R) -> crate::Result<String> {
+    let output = returned.into_result()?;
+    serde_json::to_string(&output).map_err(|error| {
+        Error::non_retryable(format!(
+            "what the failure function returned cannot be turned into JSON: {error}"
+        ))
+    })
 }
 
 /// The type of the first parameter of a workflow, which says what its payload is.
@@ -115,14 +182,28 @@ impl<T: Serialize> ReturnType for Result<T, Error> {
     }
 }
 
-/// A payload that does not fit the workflow's type. The text goes on after "the payload".
+/// A payload that a workflow cannot take. The text goes on after "the payload".
 #[derive(Debug, thiserror::Error)]
-#[error("does not fit `{type_name}`: {reason}")]
-pub(crate) struct PayloadError {
-    type_name: &'static str,
-    reason: String,
+#[error("{text}")]
+pub struct PayloadError {
+    text: String,
     /// Whether the payload is no JSON (or no text) at all.
     pub(crate) malformed: bool,
+}
+
+impl PayloadError {
+    fn misfit(type_name: &str, reason: &dyn std::fmt::Display, malformed: bool) -> Self {
+        Self { text: format!("does not fit `{type_name}`: {reason}"), malformed }
+    }
+
+    fn invalid(reason: String) -> Self {
+        Self { text: format!("is not valid: {reason}"), malformed: false }
+    }
+
+    /// The function that the attribute names with `parse` could not read it. For the code that `#[workflow]` writes.
+    pub fn unread(reason: impl std::fmt::Display) -> Self {
+        Self { text: format!("cannot be read: {reason}"), malformed: false }
+    }
 }
 
 /// Reads a payload. See [`Workflow::Payload`] for the special cases.
@@ -135,11 +216,7 @@ pub(crate) fn decode_payload<P: DeserializeOwned + 'static>(body: &Bytes) -> Res
         let text = std::str::from_utf8(body).ok().filter(|_| misfit.malformed);
         // Text that is no JSON is a string, for types that take one, as in the other SDKs (protocol, section D.5).
         let as_text = text.and_then(|text| serde_json::from_value(text.into()).ok());
-        as_text.ok_or_else(|| PayloadError {
-            type_name: std::any::type_name::<P>(),
-            reason: misfit.to_string(),
-            malformed: misfit.malformed,
-        })
+        as_text.ok_or_else(|| PayloadError::misfit(std::any::type_name::<P>(), &misfit, misfit.malformed))
     })
 }
 
@@ -153,11 +230,7 @@ fn decode_raw<P: 'static>(body: &Bytes) -> Option<Result<P, PayloadError>> {
         match text(body) {
             Ok(text) => Box::new(text),
             Err(error) => {
-                return Some(Err(PayloadError {
-                    type_name: "String",
-                    reason: error.to_string(),
-                    malformed: true,
-                }));
+                return Some(Err(PayloadError::misfit("String", &error, true)));
             }
         }
     } else {

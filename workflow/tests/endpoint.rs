@@ -57,7 +57,7 @@ async fn post(engine: Option<EngineHandle>, headers: &[(&str, &str)], body: &str
 }
 
 async fn deliver(headers: &[(&str, &str)], body: &str) -> Response<Bytes> {
-    post(Some(EngineHandle::Http(engine())), headers, body).await
+    post(Some(EngineHandle::from(engine())), headers, body).await
 }
 
 fn json_of(answer: &Response<Bytes>) -> Value {
@@ -135,7 +135,7 @@ async fn a_delivery_that_is_not_the_last_of_its_group_is_answered_with_success()
         url: "http://app.test/pair".to_owned(),
         headers: STEP.iter().map(|(n, v)| (n.parse::<HeaderName>().unwrap(), v.parse().unwrap())).collect(),
         body: body.into(),
-        engine: Some(EngineHandle::Http(engine())),
+        engine: Some(EngineHandle::from(engine())),
         delivery: None,
     };
     let answer = handle::<pair>(request, ()).await;
@@ -186,7 +186,7 @@ async fn deliveries_are_verified_where_keys_are_set() {
     let body = delivery(r#"{"id":1}"#, &[]);
     let sign =
         |key| sign(key, "http://app.test/failing", body.as_bytes(), i64::try_from(now).unwrap()).unwrap();
-    let engine = EngineHandle::Http(engine().signing_keys("sig_current", "sig_next"));
+    let engine = EngineHandle::from(engine().signing_keys("sig_current", "sig_next"));
     for (key, status) in [("sig_current", 489), ("sig_next", 489), ("sig_other", 500)] {
         let signature = sign(key);
         let headers = [&STEP[..], &[("upstash-signature", signature.as_str())]].concat();

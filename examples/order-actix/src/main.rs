@@ -14,7 +14,10 @@ use std::{net::TcpListener, path::PathBuf};
 
 use actix_web::{App, HttpServer, rt, web};
 use clap::Parser;
-use workflow::{Client, EngineHandle, engine::HttpEngine};
+use workflow::{
+    Client, EngineHandle,
+    engine::{EngineKind, HttpEngine},
+};
 use workflow_actix::{attach, serve};
 use workflow_engine::Engine;
 
@@ -56,7 +59,7 @@ async fn main() -> Result<(), Error> {
     let url = format!("http://{}", listener.local_addr()?);
 
     let (engine, api) = match HttpEngine::from_env()? {
-        Some(elsewhere) => (EngineHandle::Http(elsewhere), axum::Router::new()),
+        Some(elsewhere) => (EngineHandle::from(elsewhere), axum::Router::new()),
         None => {
             let embedded = Engine::builder().base_url(&url).open(options.data.join("engine.db"))?;
             (embedded.handle(), workflow_server::api(embedded, TOKEN))
@@ -83,9 +86,9 @@ async fn main() -> Result<(), Error> {
     let handle = server.handle();
     let server = rt::spawn(server);
 
-    let keeper = match engine {
-        EngineHandle::Embedded(_) => "the engine in this process",
-        EngineHandle::Http(_) => "the engine that QSTASH_URL names",
+    let keeper = match engine.kind() {
+        EngineKind::Embedded(_) => "the engine in this process",
+        EngineKind::Http(_) => "the engine that QSTASH_URL names",
     };
     println!("Process {} serves the shop at {url}, on {keeper}.", std::process::id());
     println!("Its files are in {}.", options.data.display());

@@ -18,7 +18,10 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use workflow::{Client, EngineHandle, engine::HttpEngine};
+use workflow::{
+    Client, EngineHandle,
+    engine::{EngineKind, HttpEngine},
+};
 use workflow_axum::{attach, serve};
 use workflow_engine::Engine;
 
@@ -70,7 +73,7 @@ async fn main() -> Result<(), Error> {
         .with_state(shop);
 
     let (engine, api) = match HttpEngine::from_env()? {
-        Some(elsewhere) => (EngineHandle::Http(elsewhere), Router::new()),
+        Some(elsewhere) => (EngineHandle::from(elsewhere), Router::new()),
         None => {
             let embedded = Engine::builder().base_url(&url).open(options.data.join("engine.db"))?;
             (embedded.handle(), workflow_server::api(embedded, TOKEN))
@@ -81,9 +84,9 @@ async fn main() -> Result<(), Error> {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let stopped = async { stopped.await.unwrap_or_default() };
     let server = tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(stopped).into_future());
-    let keeper = match engine {
-        EngineHandle::Embedded(_) => "the engine in this process",
-        EngineHandle::Http(_) => "the engine that QSTASH_URL names",
+    let keeper = match engine.kind() {
+        EngineKind::Embedded(_) => "the engine in this process",
+        EngineKind::Http(_) => "the engine that QSTASH_URL names",
     };
     println!("Process {} serves the shop at {url}, on {keeper}.", std::process::id());
     println!("Its files are in {}.", options.data.display());

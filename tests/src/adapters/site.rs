@@ -85,7 +85,7 @@ impl<H: Harness> Site<H> {
         remote: HttpEngine,
     ) -> Self {
         let (client, probe) = (remote.client(), Probe::default());
-        let harness = H::serve(listener, Some(EngineHandle::Http(remote)), probe.clone()).await;
+        let harness = H::serve(listener, Some(EngineHandle::from(remote)), probe.clone()).await;
         Self { url, engine, client, probe, harness, http: http(), _api: Some(api) }
     }
 

@@ -45,7 +45,7 @@ impl Remote {
         let http = settings(http);
         let client = http.client();
         let probe = Probe::default();
-        let app = listening.serve(workflow_axum::attach(routes(probe.clone()), &EngineHandle::Http(http)));
+        let app = listening.serve(workflow_axum::attach(routes(probe.clone()), &EngineHandle::from(http)));
         Self { engine, client, probe, app, api }
     }
 

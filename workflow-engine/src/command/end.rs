@@ -6,8 +6,13 @@ use workflow::client::{RunFilter, RunState};
 use super::{Command, Transaction};
 use crate::{
     error::EngineError,
-    store::{Run, RunEnd, StoreError},
+    store::{Run, RunEnd, RunKey, StoreError},
 };
+
+/// Ends an active run in this way, and does what follows from it for others.
+pub(super) fn end(tx: &mut Transaction<'_>, run: RunKey, end: &RunEnd) -> Result<(), StoreError> {
+    tx.store.end_run(run, end)
+}
 
 /// Cancels the active runs that match, at most `limit`.
 pub struct Cancel {
@@ -25,7 +30,7 @@ impl Command for Cancel {
         let runs = tx.store.select_active(&self.filter, self.limit)?;
         for run in &runs {
             let end = RunEnd { state: RunState::RunCanceled, at: tx.now, output: None };
-            tx.store.end_run(*run, &end)?;
+            self::end(tx, *run, &end)?;
             tx.outbox.ended.push(*run);
         }
         Ok(runs.len() as u64)
@@ -62,7 +67,7 @@ impl Command for EndRun {
             };
         }
         let state = if self.cancel { RunState::RunCanceled } else { RunState::RunSuccess };
-        tx.store.end_run(run.key, &RunEnd { state, at: tx.now, output: self.output })?;
+        end(tx, run.key, &RunEnd { state, at: tx.now, output: self.output })?;
         tx.outbox.ended.push(run.key);
         Ok(())
     }
@@ -71,7 +76,7 @@ impl Command for EndRun {
 /// Fails a run: it goes to the dead letter queue with its reason.
 pub fn fail_run(tx: &mut Transaction<'_>, run: &Run, reason: &str) -> Result<(), StoreError> {
     let end = RunEnd { state: RunState::RunFailed, at: tx.now, output: None };
-    tx.store.end_run(run.key, &end)?;
+    self::end(tx, run.key, &end)?;
     tx.store.insert_dead_letter(run.key, tx.now, reason)?;
     tracing::warn!(run = run.id, url = run.url, reason, "run failed");
     Ok(())

@@ -20,7 +20,7 @@ pub use self::{
 };
 use crate::{
     error::EngineError,
-    store::{Delivery, LastIds, Run, RunKey, Store, StoreError},
+    store::{Delivery, DeliveryKind, LastIds, Run, RunKey, Store, StoreError},
 };
 
 /// At most this many waits time out in one transaction.
@@ -92,6 +92,8 @@ pub struct Outbox {
 pub struct Due {
     /// Its id.
     pub id: i64,
+    /// What it is.
+    pub kind: DeliveryKind,
     /// The run.
     pub run: RunKey,
     /// The history entry to be delivered; 0 for a run of this process.
@@ -106,6 +108,7 @@ impl From<Delivery> for Due {
     fn from(delivery: Delivery) -> Self {
         Self {
             id: delivery.id,
+            kind: delivery.kind,
             run: delivery.run,
             position: delivery.position,
             attempt: delivery.attempt,
@@ -129,6 +132,7 @@ impl Transaction<'_> {
     ) -> Result<(), StoreError> {
         let delivery = Delivery {
             id: self.ids.next_delivery(),
+            kind: DeliveryKind::Run,
             run,
             position,
             due: due.max(0),

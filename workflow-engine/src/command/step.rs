@@ -2,7 +2,7 @@
 
 use workflow::{client::RunState, protocol::Step};
 
-use super::{Command, Transaction, failure::forget_attempts};
+use super::{Command, Transaction, end, failure::forget_attempts};
 use crate::{
     error::EngineError,
     store::{Appended, Identity, RunEnd, RunKey, StoreError},
@@ -150,7 +150,7 @@ impl Command for Complete {
             return Ok(false);
         }
         let end = RunEnd { state: RunState::RunSuccess, at: tx.now, output: self.output };
-        tx.store.end_run(self.run, &end)?;
+        end::end(tx, self.run, &end)?;
         Ok(true)
     }
 }

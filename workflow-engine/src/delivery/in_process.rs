@@ -174,15 +174,14 @@ fn request(snapshot: Snapshot, due: &Due, reporter: Arc<dyn Reporter>) -> Result
     let delivery = engine::Delivery {
         run: RunInfo {
             retries: run.config.max_retries(),
+            invoke_count: 0,
             id: run.id,
             url: run.url,
             created_at: run.created_at,
             labels: run.config.labels,
         },
         payload,
-        history,
-        failed_attempts,
-        reporter,
+        task: engine::Task::GoOn { history, failed_attempts, reporter },
     };
     request.extensions_mut().insert(Arc::new(delivery));
     Ok(request)
@@ -307,6 +306,9 @@ impl RunReporter {
                 let was_active = writer.submit(Complete { run, output }).await?;
                 self.conclude();
                 Ok(if was_active { Reply::Done } else { Reply::Ended })
+            }
+            Report::Call { .. } | Report::Invoke { .. } | Report::CreateWebhook(_) | Report::Cancel => {
+                Err(EngineError::Refused("this kind of step is not supported by this engine yet".to_owned()))
             }
             Report::Plan(_) => Err(EngineError::Invalid("plans are for engines over HTTP".to_owned())),
         }

@@ -27,7 +27,7 @@ use crate::{
     clock::Clock,
     command::{Due, Outbox},
     readers::Readers,
-    store::RunKey,
+    store::{DeliveryKind, RunKey},
     writer::Writer,
 };
 
@@ -121,24 +121,28 @@ impl Dispatcher {
         if outbox.due.is_empty() && outbox.ended.is_empty() {
             return;
         }
-        let mut over_http = Vec::new();
+        let mut elsewhere = Vec::new();
         {
             let mut state = self.state();
             for due in outbox.due {
                 if !state.taken.insert(due.id) {
                     continue;
                 }
-                if due.position == 0 {
+                if due.kind == DeliveryKind::Run && due.position == 0 {
                     state.waiting.push_back(due);
                 } else {
-                    over_http.push(due);
+                    elsewhere.push(due);
                 }
             }
             state.stop(outbox.ended);
         }
         if !self.is_draining() {
-            for due in over_http {
-                self.runtime.spawn(http::deliver(Arc::clone(self), due));
+            for due in elsewhere {
+                match due.kind {
+                    DeliveryKind::Run => drop(self.runtime.spawn(http::deliver(Arc::clone(self), due))),
+                    // Nothing makes deliveries of these kinds yet.
+                    DeliveryKind::Call | DeliveryKind::CallResult | DeliveryKind::Failure => {}
+                }
             }
         }
         self.pump();

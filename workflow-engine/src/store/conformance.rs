@@ -43,7 +43,7 @@ fn waiter(id: i64, run: RunKey, event: &str, deadline: i64) -> Waiter {
 }
 
 fn delivery(id: i64, run: RunKey, due: i64) -> Delivery {
-    Delivery { id, run, position: 0, due, attempt: 0, errors: None }
+    Delivery { id, kind: DeliveryKind::Run, run, position: 0, due, attempt: 0, errors: None }
 }
 
 fn a_rollback_leaves_nothing(store: &mut dyn Store) {
@@ -231,7 +231,8 @@ fn attempts_answers_and_settings_are_kept(store: &mut dyn Store) {
     store.set_attempts(run, &attempts).unwrap();
     let other = store.insert_run(&new_run("wfr_b")).unwrap();
     for (id, run) in [(1, run), (2, other)] {
-        let delivery = Delivery { id, run, position: 0, due: 99, attempt: 0, errors: None };
+        let delivery =
+            Delivery { id, kind: DeliveryKind::Run, run, position: 0, due: 99, attempt: 0, errors: None };
         store.insert_delivery(&delivery).unwrap();
     }
     store.hurry(3, 7).unwrap();

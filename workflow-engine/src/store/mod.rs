@@ -54,9 +54,9 @@ pub trait Store: Reader + Send {
     fn delivery(&mut self, id: i64) -> Stored<Option<Delivery>>;
     /// Removes a delivery.
     fn remove_delivery(&mut self, id: i64) -> Stored<()>;
-    /// Removes all deliveries of a run.
+    /// Removes the deliveries that make a run go on.
     fn remove_deliveries(&mut self, run: RunKey) -> Stored<()>;
-    /// Whether a run has a delivery.
+    /// Whether a run has a delivery that makes it go on.
     fn has_delivery(&mut self, run: RunKey) -> Stored<bool>;
     /// Deliveries with `after < due <= until`, in the order in which they fall due.
     fn due_deliveries(&mut self, after: i64, until: i64, limit: u32) -> Stored<Vec<Delivery>>;

@@ -177,11 +177,44 @@ pub fn message_id(position: i64) -> String {
     format!("msg_{position}")
 }
 
+/// What a delivery is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DeliveryKind {
+    /// The run goes on: its workflow is called.
+    #[default]
+    Run,
+    /// A request that the engine makes for the run, to anybody.
+    Call,
+    /// The answer to such a request, told to a workflow over HTTP.
+    CallResult,
+    /// The run has failed, and somebody is told.
+    Failure,
+}
+
+impl DeliveryKind {
+    /// The integer that stands for it in a table.
+    pub fn code(self) -> i64 {
+        match self {
+            Self::Run => 0,
+            Self::Call => 1,
+            Self::CallResult => 2,
+            Self::Failure => 3,
+        }
+    }
+
+    /// The kind that an integer stands for.
+    pub fn of(code: i64) -> Option<Self> {
+        [Self::Run, Self::Call, Self::CallResult, Self::Failure].into_iter().find(|kind| kind.code() == code)
+    }
+}
+
 /// Something to be delivered to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
     /// Its id; never used twice while the engine runs.
     pub id: i64,
+    /// What it is.
+    pub kind: DeliveryKind,
     /// The run.
     pub run: RunKey,
     /// The history entry that is delivered; 0 for a run of this process, which is called with its whole history.

@@ -25,6 +25,7 @@ CREATE UNIQUE INDEX history_run ON history (run, code);
 
 CREATE TABLE deliveries (
     id       INTEGER PRIMARY KEY,
+    kind     INTEGER NOT NULL,                -- 0 the run goes on, 1 a call, 2 the result of a call, 3 the run has failed
     run      INTEGER NOT NULL,
     position INTEGER NOT NULL,                -- the history entry delivered; 0: the run as a whole, in process
     due      INTEGER NOT NULL,

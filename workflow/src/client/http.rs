@@ -9,10 +9,10 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::{
-    ClientError, Connection, LogPage, LogQuery, Notification, Notified, RunFilter, Transport, Trigger,
-    Triggered, Waiter,
+    ClientError, Connection, FailureCallback, LogPage, LogQuery, Notification, Notified, RunFilter,
+    Transport, Trigger, Triggered, Waiter,
     connection::decode,
-    message::{FailureCallback, Init, header},
+    message::{Init, header},
     request::{Request, segment},
     settings::{absolute_url, base_url, env, now_ms},
 };
@@ -76,18 +76,19 @@ impl HttpTransport {
     }
 
     /// Starts runs as one batch. Bodies that are no text are published one by one, which only a single trigger may be.
-    pub(crate) async fn start(
-        &self,
-        triggers: Vec<Trigger>,
-        failure: FailureCallback,
-    ) -> Result<Vec<Triggered>, ClientError> {
+    pub(crate) async fn start(&self, triggers: Vec<Trigger>) -> Result<Vec<Triggered>, ClientError> {
         let mut runs = Vec::with_capacity(triggers.len());
         let mut inits = Vec::with_capacity(triggers.len());
         for mut trigger in triggers {
             let chosen = trigger.run_id.take();
             let run_id = chosen.as_deref().map_or_else(|| new_run_id(now_ms()), run_id_of);
             let url = self.absolute(&trigger.url)?;
-            inits.push(Init::new(trigger, url, &run_id, failure)?);
+            let failure_url = match &trigger.failure {
+                FailureCallback::ToWorkflow => Some(url.clone()),
+                FailureCallback::To(url) => Some(self.absolute(url)?),
+                FailureCallback::None => None,
+            };
+            inits.push(Init::new(trigger, url, &run_id, failure_url.as_deref())?);
             runs.push((run_id, chosen.is_some()));
         }
         let alone = inits.len() == 1;
@@ -209,7 +210,7 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     fn trigger(&self, triggers: Vec<Trigger>) -> BoxFuture<'_, Result<Vec<Triggered>, ClientError>> {
-        Box::pin(self.start(triggers, FailureCallback::ToWorkflow))
+        Box::pin(self.start(triggers))
     }
 
     fn notify(&self, notification: Notification) -> BoxFuture<'_, Result<Vec<Notified>, ClientError>> {

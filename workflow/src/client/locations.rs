@@ -10,18 +10,18 @@ use crate::Workflow;
 
 /// Where a client's workflows are.
 #[derive(Clone, Default)]
-pub(super) struct Locations {
+pub(crate) struct Locations {
     /// Without a trailing slash.
     prefix: Option<String>,
     own: HashMap<TypeId, String>,
 }
 
 impl Locations {
-    pub(super) fn set_prefix(&mut self, prefix: &str) {
+    pub(crate) fn set_prefix(&mut self, prefix: &str) {
         self.prefix = Some(prefix.trim_end_matches('/').to_owned());
     }
 
-    pub(super) fn set<W: Workflow>(&mut self, url: String) {
+    pub(crate) fn set<W: Workflow>(&mut self, url: String) {
         self.own.insert(TypeId::of::<W>(), url);
     }
 
@@ -29,7 +29,7 @@ impl Locations {
     ///
     /// # Errors
     /// [`ClientError::Configuration`] with the lines that would tell it.
-    pub(super) fn url_of<W: Workflow>(&self) -> Result<String, ClientError> {
+    pub(crate) fn url_of<W: Workflow>(&self) -> Result<String, ClientError> {
         match (self.own.get(&TypeId::of::<W>()), &self.prefix) {
             (Some(url), _) => Ok(url.clone()),
             (None, Some(prefix)) => Ok(format!("{prefix}/{}", segment_of::<W>())),

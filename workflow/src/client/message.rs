@@ -31,21 +31,13 @@ pub(crate) struct Init {
     pub(crate) body: Bytes,
 }
 
-/// Whether the workflow is told when its run has failed. A client asks for that; an endpoint that starts a run because it was
-/// called directly does not.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FailureCallback {
-    ToWorkflow,
-    None,
-}
-
 impl Init {
     /// The message for a trigger of the workflow at the absolute `url`.
     pub(crate) fn new(
         trigger: Trigger,
         url: String,
         run_id: &str,
-        failure: FailureCallback,
+        failure_url: Option<&str>,
     ) -> Result<Self, ClientError> {
         let mut headers = run_headers(run_id, &url, true);
         set(&mut headers, headers::METHOD, "POST");
@@ -55,6 +47,10 @@ impl Init {
         }
         if let Some(expression) = &trigger.retry_delay {
             set(&mut headers, headers::RETRY_DELAY, expression);
+        }
+        if let Some(limits) = &trigger.flow_control {
+            set(&mut headers, headers::FLOW_CONTROL_KEY, &limits.key);
+            set(&mut headers, headers::FLOW_CONTROL_VALUE, limits.value());
         }
         if let Some(delay) = trigger.delay {
             set(&mut headers, headers::DELAY, format_duration(delay));
@@ -69,8 +65,8 @@ impl Init {
             set(&mut headers, headers::LABEL, &labels);
             set(&mut forwarded, headers::LABEL, &labels);
         }
-        if failure == FailureCallback::ToWorkflow {
-            set_failure_callback(&mut headers, &url, run_id, &forwarded);
+        if let Some(failure_url) = failure_url {
+            set_failure_callback(&mut headers, &url, failure_url, run_id, &forwarded);
         }
         for (name, value) in forwarded {
             headers.insert(format!("{FORWARD_PREFIX}{name}"), value);
@@ -137,8 +133,15 @@ fn forwarded_headers(given: &[(String, String)]) -> Result<MessageHeaders, Clien
     Ok(forwarded)
 }
 
-fn set_failure_callback(headers: &mut MessageHeaders, url: &str, run_id: &str, forwarded: &MessageHeaders) {
-    let of_the_run = [headers::RETRIES, headers::RETRY_DELAY];
+fn set_failure_callback(
+    headers: &mut MessageHeaders,
+    url: &str,
+    failure_url: &str,
+    run_id: &str,
+    forwarded: &MessageHeaders,
+) {
+    let of_the_run =
+        [headers::RETRIES, headers::RETRY_DELAY, headers::FLOW_CONTROL_KEY, headers::FLOW_CONTROL_VALUE];
     let copied: Vec<_> = of_the_run
         .into_iter()
         .filter_map(|name| Some((name.strip_prefix("upstash-")?, headers.get(name)?.clone())))
@@ -146,7 +149,7 @@ fn set_failure_callback(headers: &mut MessageHeaders, url: &str, run_id: &str, f
     for (name, value) in copied {
         headers.insert(format!("{}-{name}", headers::FAILURE_CALLBACK), value);
     }
-    set(headers, headers::FAILURE_CALLBACK, url);
+    set(headers, headers::FAILURE_CALLBACK, failure_url);
     for (name, value) in [
         ("feature-set", FEATURES),
         ("workflow-calltype", "failureCall"),

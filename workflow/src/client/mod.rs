@@ -34,8 +34,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use self::locations::Locations;
-pub(crate) use self::{connection::Connection, http::deliver_notification};
+pub(crate) use self::{connection::Connection, http::deliver_notification, locations::Locations};
 pub use self::{
     http::HttpTransport,
     requests::{NotifyRequest, TriggerRequest},
@@ -83,6 +82,11 @@ impl Client {
     /// A client that reaches its engine in this way.
     pub fn with_transport(transport: Arc<dyn Transport>) -> Self {
         Self { transport, locations: Arc::default() }
+    }
+
+    pub(crate) fn with_locations(mut self, locations: Arc<Locations>) -> Self {
+        self.locations = locations;
+        self
     }
 
     /// Tells where the workflows are that are mounted under their names: `prefix/<name>`, with dashes in the name instead of

@@ -5,8 +5,8 @@ use std::{any::Any, future::IntoFuture, sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{ClientError, Notification, Notified, Transport, Trigger, Triggered};
-use crate::{Workflow, WorkflowOptions, engine::BoxFuture, protocol::run_id::run_id_of};
+use super::{ClientError, FailureCallback, Notification, Notified, Transport, Trigger, Triggered};
+use crate::{FlowControl, Workflow, WorkflowOptions, engine::BoxFuture, protocol::run_id::run_id_of};
 
 /// A run about to be started; made by [`Client::trigger`](super::Client::trigger) and
 /// [`Client::trigger_url`](super::Client::trigger_url).
@@ -104,9 +104,31 @@ impl TriggerRequest {
         self
     }
 
+    /// Limits that the run shares with everything of the same key.
+    pub fn flow_control(mut self, limits: FlowControl) -> Self {
+        self.trigger.flow_control = Some(limits);
+        self
+    }
+
+    /// Tells this URL if the run fails, instead of the workflow itself: an absolute one or, on an embedded engine, a path of
+    /// the app.
+    pub fn failure_url(self, url: impl Into<String>) -> Self {
+        self.failure_callback(FailureCallback::To(url.into()))
+    }
+
+    pub(crate) fn failure_callback(mut self, failure: FailureCallback) -> Self {
+        self.trigger.failure = failure;
+        self
+    }
+
     pub(super) fn into_trigger(self) -> Result<Trigger, ClientError> {
         self.encoded?;
         check_labels(&self.trigger.labels)?;
+        if let Some(limits) = &self.trigger.flow_control {
+            limits
+                .check()
+                .map_err(|error| ClientError::Refused { status: 400, message: error.to_string() })?;
+        }
         Ok(Trigger { url: self.url?, ..self.trigger })
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::StepType;
+use crate::{FlowControl, protocol::StepType};
 
 /// A run to be started.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +30,22 @@ pub struct Trigger {
     pub not_before: Option<i64>,
     /// Labels, to find runs by.
     pub labels: Vec<String>,
+    /// Limits that the run shares with others.
+    pub flow_control: Option<FlowControl>,
+    /// Who is told if the run fails.
+    pub failure: FailureCallback,
+}
+
+/// Who is told that a run has failed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum FailureCallback {
+    /// The workflow itself, for its failure function. One that has none says so, and that is all.
+    #[default]
+    ToWorkflow,
+    /// This URL: absolute or, on an embedded engine, a path of the app.
+    To(String),
+    /// Nobody.
+    None,
 }
 
 /// The answer to a trigger.

@@ -70,13 +70,7 @@ impl<P> WorkflowContext<P> {
 
     /// When the run was triggered. The same in every invocation, unlike the clock.
     pub fn created_at(&self) -> SystemTime {
-        let since_epoch = Duration::from_millis(self.invocation.run.created_at.unsigned_abs());
-        let created_at = if self.invocation.run.created_at < 0 {
-            SystemTime::UNIX_EPOCH.checked_sub(since_epoch)
-        } else {
-            SystemTime::UNIX_EPOCH.checked_add(since_epoch)
-        };
-        created_at.unwrap_or(SystemTime::UNIX_EPOCH)
+        since_epoch(self.invocation.run.created_at)
     }
 
     /// The labels given at the trigger.
@@ -90,6 +84,17 @@ impl<P> WorkflowContext<P> {
     pub fn attempt(&self) -> u32 {
         self.invocation.exchange.attempt()
     }
+}
+
+/// A time in milliseconds since the Unix epoch.
+pub(crate) fn since_epoch(milliseconds: i64) -> SystemTime {
+    let distance = Duration::from_millis(milliseconds.unsigned_abs());
+    let time = if milliseconds < 0 {
+        SystemTime::UNIX_EPOCH.checked_sub(distance)
+    } else {
+        SystemTime::UNIX_EPOCH.checked_add(distance)
+    };
+    time.unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 impl<P> Clone for WorkflowContext<P> {

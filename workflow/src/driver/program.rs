@@ -11,7 +11,6 @@ use crate::{
     context::{self, exchange::Exchange},
     engine::RunInfo,
     replay::Divergence,
-    workflow::decode_payload,
 };
 
 /// Calls the function of `W` with a run's payload; gives its output as JSON, nothing for null.
@@ -26,7 +25,7 @@ pub(crate) async fn program<W: Workflow>(
     exchange: Arc<Exchange>,
     args: W::Args,
 ) -> crate::Result<Option<String>> {
-    match decode_payload::<W::Payload>(&payload) {
+    match W::payload(&payload) {
         Ok(payload) => {
             let invocation = context::Invocation { payload, run, headers, exchange };
             output(W::run(WorkflowContext::new(invocation), args)).await

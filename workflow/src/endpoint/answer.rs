@@ -35,6 +35,15 @@ pub(super) fn no_failure_function(run_id: &str) -> Response<Bytes> {
     answer
 }
 
+/// The failure function has returned this, as JSON.
+pub(super) fn failure_function_result(result: &str) -> Response<Bytes> {
+    let result = serde_json::from_str::<serde_json::Value>(result).unwrap_or_default();
+    let body = if result.is_null() { json!({}) } else { json!({ "result": result }) };
+    let mut answer = with_body(StatusCode::OK, &body);
+    set(&mut answer, headers::WORKFLOW_SDK, HeaderValue::from_static(SDK));
+    answer
+}
+
 /// A delivery that cannot be understood. The engine tries again.
 pub(super) fn not_understood(message: &str) -> Response<Bytes> {
     let body = json!({ "error": "WorkflowError", "message": message, "stack": "" });

@@ -7,19 +7,19 @@ use super::{Request, answer, rejected};
 use crate::{
     Client, ClientError, EngineHandle, Workflow, WorkflowOptions,
     client::Triggered,
+    engine::EngineKind,
     protocol::headers::{LABEL, is_passed_on},
-    workflow::decode_payload,
 };
 
 /// Starts a run of `W` with the request's body as its payload, unless it does not fit.
 pub(super) async fn start<W: Workflow>(engine: &EngineHandle, request: &Request) -> Response<Bytes> {
-    if let Err(error) = decode_payload::<W::Payload>(&request.body) {
+    if let Err(error) = W::payload(&request.body) {
         let status = if error.malformed { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
         return rejected(status, &format!("no run of `{}` is started: the payload {error}", W::NAME));
     }
-    let started = match engine {
-        EngineHandle::Embedded(embedded) => trigger(&embedded.client(), request, &W::OPTIONS).await,
-        EngineHandle::Http(http) => match http.workflow_url(&request.url) {
+    let started = match engine.kind() {
+        EngineKind::Embedded(embedded) => trigger(&embedded.client(), request, &W::OPTIONS).await,
+        EngineKind::Http(http) => match http.workflow_url(&request.url) {
             Ok(url) => http.trigger_first(&url, &request.headers, request.body.clone(), &W::OPTIONS).await,
             Err(error) => Err(error),
         },
@@ -36,7 +36,10 @@ async fn trigger(
     options: &WorkflowOptions,
 ) -> Result<Triggered, ClientError> {
     let content_type = text(&request.headers, CONTENT_TYPE.as_str()).unwrap_or("application/json");
-    let mut trigger = client.trigger_url(path(&request.url), &()).raw(request.body.clone(), content_type);
+    let mut trigger = client
+        .trigger_url(path(&request.url), &())
+        .raw(request.body.clone(), content_type)
+        .failure_callback(options.own_failure_callback());
     for label in text(&request.headers, LABEL).unwrap_or_default().split(',').map(str::trim) {
         if !label.is_empty() {
             trigger = trigger.label(label);

@@ -105,9 +105,9 @@ fn invocation(engine: &HttpEngine, request: &Request, run_id: &str) -> Result<In
         created_at: number(headers, headers::WORKFLOW_CREATED_AT).unwrap_or(0),
         labels: labels(headers),
         retries: number(headers, headers::MAX_RETRIES).unwrap_or(DEFAULT_RETRIES),
+        invoke_count: number(headers, headers::WORKFLOW_INVOKE_COUNT).unwrap_or(0),
     };
     let attempts = Attempts::OfDelivery { failed: retried, retries: info.retries };
-    let invoke_count = number(headers, headers::WORKFLOW_INVOKE_COUNT).unwrap_or(0);
     let run = info.clone();
     Ok(Invocation {
         run,
@@ -115,7 +115,7 @@ fn invocation(engine: &HttpEngine, request: &Request, run_id: &str) -> Result<In
         headers: users_headers(headers),
         history: delivery.steps,
         attempts,
-        reporter: engine.reporter(HttpRun { info, invoke_count, retried }),
+        reporter: engine.reporter(HttpRun { info, retried }),
     })
 }
 

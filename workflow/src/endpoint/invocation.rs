@@ -11,7 +11,7 @@ use crate::{
     Workflow,
     context::exchange::Exchange,
     driver::{drive, program},
-    engine::{Delivery, Reporter, RunInfo},
+    engine::{Delivery, FailedAttempts, Reporter, RunInfo},
     protocol::{Step, headers},
     replay::{Attempts, Ending, Replay},
 };
@@ -28,14 +28,20 @@ pub(super) struct Invocation {
 
 impl Invocation {
     /// The invocation that an engine in this process asks for.
-    pub(super) fn in_process(delivery: &Delivery, headers: &HeaderMap) -> Self {
+    pub(super) fn in_process(
+        delivery: &Delivery,
+        history: &[Step],
+        failed_attempts: &[FailedAttempts],
+        reporter: &Arc<dyn Reporter>,
+        headers: &HeaderMap,
+    ) -> Self {
         Self {
             run: delivery.run.clone(),
             payload: delivery.payload.clone(),
             headers: users_headers(headers),
-            history: delivery.history.clone(),
-            attempts: Attempts::of_steps(&delivery.failed_attempts),
-            reporter: Arc::clone(&delivery.reporter),
+            history: history.to_vec(),
+            attempts: Attempts::of_steps(failed_attempts),
+            reporter: Arc::clone(reporter),
         }
     }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use super::{Reporter, RunInfo};
 use crate::{
     Client, ClientError, WorkflowOptions,
-    client::{Connection, HttpTransport, Trigger, Triggered, message::FailureCallback, settings},
+    client::{Connection, HttpTransport, Trigger, Triggered, settings},
     protocol::{
         headers::{self, LABEL, is_passed_on},
         signature::{self, SignatureError},
@@ -38,8 +38,6 @@ struct SigningKeys {
 pub struct HttpRun {
     /// The run. Its `url` is absolute: where the engine delivers to.
     pub info: RunInfo,
-    /// How deep the run is nested in invocations of other runs (`Upstash-Workflow-Invoke-Count`).
-    pub invoke_count: u32,
     /// Failed attempts of this delivery so far (`Upstash-Retried`).
     pub retried: u32,
 }
@@ -147,10 +145,11 @@ impl HttpEngine {
                 })
                 .collect(),
             labels: labels.map(str::to_owned).collect(),
+            failure: options.own_failure_callback(),
             ..Trigger::default()
         };
         options.complete(&mut trigger);
-        let triggered = self.transport().start(vec![trigger], FailureCallback::None).await?;
+        let triggered = self.transport().start(vec![trigger]).await?;
         triggered.into_iter().next().ok_or_else(|| {
             ClientError::Encoding("the engine accepted the trigger but named no run".to_owned())
         })

@@ -8,63 +8,25 @@
 //! * an engine **over HTTP** ([`HttpEngine`]) takes the report as a message and calls the endpoint again, so the handler
 //!   *suspends*.
 
+mod handle;
 mod http;
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
-pub use self::http::{HttpEngine, HttpRun};
-use crate::{Client, protocol::Step};
+pub use self::{
+    handle::{EngineHandle, EngineKind},
+    http::{HttpEngine, HttpRun},
+};
+use crate::{
+    Client, FlowControl,
+    client::{HeaderLists, Trigger},
+    protocol::Step,
+};
 
 /// A boxed future, the currency of the object-safe traits of this module.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// The engine that an app is attached to.
-///
-/// Adapters put it into the extensions of every request, where the mounted workflows find it.
-#[derive(Clone)]
-pub enum EngineHandle {
-    /// An engine in this process.
-    Embedded(Arc<dyn Embedded>),
-    /// An engine reached over the Upstash Workflow HTTP protocol.
-    Http(HttpEngine),
-}
-
-impl EngineHandle {
-    /// A client for this engine.
-    pub fn client(&self) -> Client {
-        match self {
-            Self::Embedded(engine) => engine.client(),
-            Self::Http(engine) => engine.client(),
-        }
-    }
-
-    /// Tells the engine through which service it reaches the app's workflows. An engine over HTTP needs no such thing and
-    /// ignores it.
-    pub fn attach(&self, app: Arc<dyn App>) {
-        if let Self::Embedded(engine) = self {
-            engine.attach(app);
-        }
-    }
-
-    /// Hands over: no further delivery starts, running steps end, and everything that is left stays in the store for the
-    /// next start. An engine over HTTP has nothing to hand over.
-    pub async fn shutdown(&self) {
-        if let Self::Embedded(engine) = self {
-            engine.shutdown().await;
-        }
-    }
-}
-
-impl std::fmt::Debug for EngineHandle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Embedded(_) => "EngineHandle::Embedded",
-            Self::Http(_) => "EngineHandle::Http",
-        })
-    }
-}
 
 /// An engine in the same process.
 pub trait Embedded: Send + Sync + 'static {
@@ -88,18 +50,46 @@ pub trait App: Send + Sync + 'static {
     fn call(&self, request: ::http::Request<Bytes>) -> BoxFuture<'static, ::http::Response<Bytes>>;
 }
 
-/// One delivery of an embedded engine: a run, what it has done so far, and whom to report to.
+/// One delivery of an embedded engine: a run, and what is to be done for it.
 pub struct Delivery {
     /// The run.
     pub run: RunInfo,
     /// The payload that the run was triggered with, as raw bytes.
     pub payload: Bytes,
-    /// The recorded results of steps, in the order in which they were recorded.
-    pub history: Vec<Step>,
-    /// Attempts that have failed since the last recorded step.
-    pub failed_attempts: Vec<FailedAttempts>,
-    /// Takes the reports of this delivery.
-    pub reporter: Arc<dyn Reporter>,
+    /// What is to be done.
+    pub task: Task,
+}
+
+/// What a delivery of an embedded engine asks for.
+pub enum Task {
+    /// To go on with the run.
+    GoOn {
+        /// The recorded results of steps, in the order in which they were recorded.
+        history: Vec<Step>,
+        /// Attempts that have failed since the last recorded step.
+        failed_attempts: Vec<FailedAttempts>,
+        /// Takes the reports of this delivery.
+        reporter: Arc<dyn Reporter>,
+    },
+    /// The run has failed: to call the workflow's failure function, if it has one. There is no reporter; what has become of it
+    /// is in the answer, as over HTTP (protocol, section A.8): a status of 2xx when the function has returned, with
+    /// `Upstash-Workflow-Failure-Callback-Notfound: true` where there is none, and any other status when it has failed.
+    Failed(RunFailure),
+}
+
+/// Why a run has failed: what its failure function is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunFailure {
+    /// The status of the answer that failed the run; 0 where there was no answer.
+    pub status: u16,
+    /// What happened, for people.
+    pub message: String,
+    /// The stack of the error, where the endpoint's language has one; else empty.
+    pub stack: String,
+    /// The headers of the answer.
+    pub headers: HeaderLists,
+    /// The run's entry in the dead letter queue.
+    pub dlq_id: String,
 }
 
 /// What a handler knows about its run.
@@ -115,6 +105,8 @@ pub struct RunInfo {
     pub labels: Vec<String>,
     /// How often a failed attempt is retried before the run fails.
     pub retries: u32,
+    /// How deep the run is nested in invocations of other runs; 0 for one that was triggered.
+    pub invoke_count: u32,
 }
 
 /// How often a step (or the code before it) has failed already.
@@ -163,11 +155,11 @@ pub enum Report {
         /// Whether the handler ends now (a sequential sleep): the engine then calls again when it is due.
         park: bool,
     },
-    /// Wait for an event.
+    /// Wait for an event or, with a step of the type `WaitForWebhook`, for a call of a webhook.
     Wait {
         /// The wait step.
         step: Step,
-        /// The event's id.
+        /// The event's id; that of a webhook is in what [`Report::CreateWebhook`] has recorded.
         event_id: String,
         /// How long to wait at most.
         timeout: Duration,
@@ -185,8 +177,30 @@ pub enum Report {
         /// The one run to notify, with lookback; all waiters if absent.
         run_id: Option<String>,
     },
+    /// Make an HTTP request, and record what was answered as this step's result.
+    Call {
+        /// The call step; the engine records `{"status", "header", "body"}` as its `out` (protocol, section A.5).
+        step: Step,
+        /// The request.
+        call: Box<HttpCall>,
+        /// Whether the handler ends now.
+        park: bool,
+    },
+    /// Start a run of another workflow, and record how it ends as this step's result.
+    Invoke {
+        /// The invoke step; the engine records `{"body"?, "isCanceled", "isFailed"}` as its `out`.
+        step: Step,
+        /// The run to be started. Its URL is absolute or, on an embedded engine, a path of the app.
+        child: Box<Trigger>,
+        /// Whether the handler ends now.
+        park: bool,
+    },
+    /// Make a webhook, and record `{"webhookUrl", "eventId"}` as this step's result.
+    CreateWebhook(Step),
     /// An attempt has failed.
     Failed(Failure),
+    /// The workflow cancels its own run.
+    Cancel,
     /// The handler ends; all it could do is done. The engine calls again when something is due or resolved.
     Park {
         /// When the next attempt of a step that has failed is due, if the handler has come to one: in milliseconds since the
@@ -198,6 +212,27 @@ pub enum Report {
         /// The workflow's return value as JSON.
         output: Option<String>,
     },
+}
+
+/// An HTTP request that an engine makes for a workflow (`context.call`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpCall {
+    /// Whom to call: an absolute URL.
+    pub url: String,
+    /// The method.
+    pub method: ::http::Method,
+    /// The request's headers, its content type among them. None of the run's are added.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Bytes,
+    /// How long one attempt may take; as long as the engine allows if absent.
+    pub timeout: Option<Duration>,
+    /// How often an attempt is repeated that was not answered with 2xx. Whatever the last one has given is the result.
+    pub retries: u32,
+    /// Expression for the delay before a retry, in milliseconds, over `retried`; the usual backoff if absent.
+    pub retry_delay: Option<String>,
+    /// Limits that calls share.
+    pub flow_control: Option<FlowControl>,
 }
 
 /// A failed attempt of a step, or of the code before it.
@@ -220,6 +255,22 @@ pub struct Failure {
     /// Whether the run must not fail by it: the code does not fit what the run has recorded, and a deploy heals that. It is no
     /// attempt of a step, and `step_id` is 0.
     pub keep: bool,
+}
+
+impl Failure {
+    /// Code outside of any step has failed.
+    pub(crate) fn of_code(error: &crate::Error) -> Self {
+        Self {
+            step_id: 0,
+            step_name: None,
+            message: error.chain(),
+            retry: error.retry(),
+            max_retries: None,
+            record: None,
+            park: true,
+            keep: false,
+        }
+    }
 }
 
 /// Whether and when a failed attempt is repeated.

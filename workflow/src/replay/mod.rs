@@ -416,16 +416,7 @@ impl Replay {
     /// which one that is is known when all reports are answered. A divergence is nobody's attempt.
     fn conclude_failed(&mut self, blamed: Option<Step>, error: &Error, keep: bool) {
         let (step_id, step_name) = blamed.map_or((0, None), |step| (step.step_id, Some(step.step_name)));
-        let failure = Failure {
-            step_id,
-            step_name,
-            message: error.chain(),
-            retry: error.retry(),
-            max_retries: None,
-            record: None,
-            park: true,
-            keep,
-        };
+        let failure = Failure { step_id, step_name, keep, ..Failure::of_code(error) };
         self.failure = Some(failure.clone());
         self.conclude(Report::Failed(failure));
     }

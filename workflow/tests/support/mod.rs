@@ -16,7 +16,7 @@ use workflow::{
     endpoint::{self, Request},
     engine::{
         BoxFuture, Delivery, FailedAttempts, Failure, Mode, Reply, Report, ReportError, Reporter, Retry,
-        RunInfo,
+        RunInfo, Task,
     },
     protocol::{Step, StepType},
 };
@@ -81,11 +81,14 @@ impl Recorder {
                     created_at: START,
                     labels: vec!["a".to_owned(), "b".to_owned()],
                     retries: log.retries,
+                    invoke_count: 0,
                 },
                 payload: Bytes::copy_from_slice(payload.as_bytes()),
-                history: log.history.iter().take(entries).cloned().collect(),
-                failed_attempts: log.failed.clone(),
-                reporter: Arc::clone(self) as Arc<dyn Reporter>,
+                task: Task::GoOn {
+                    history: log.history.iter().take(entries).cloned().collect(),
+                    failed_attempts: log.failed.clone(),
+                    reporter: Arc::clone(self) as Arc<dyn Reporter>,
+                },
             }
         };
         let mut headers = HeaderMap::new();
@@ -221,6 +224,29 @@ impl Recorder {
                 step.out = Some(out.to_string());
                 recorded(&mut log, step)
             }
+            Report::Call { mut step, call, .. } => {
+                let answer = json!({
+                    "status": 201,
+                    "header": { "Content-Type": ["application/json"] },
+                    "body": format!(r#"{{"called":"{} {}"}}"#, call.method, call.url),
+                });
+                step.out = Some(answer.to_string());
+                recorded(&mut log, step)
+            }
+            Report::Invoke { mut step, child, .. } => {
+                let body = json!({ "child": child.url }).to_string();
+                step.out = Some(json!({ "body": body, "isCanceled": false, "isFailed": false }).to_string());
+                recorded(&mut log, step)
+            }
+            Report::CreateWebhook(mut step) => {
+                let webhook = json!({ "webhookUrl": "http://engine.test/hook/evt_1", "eventId": "evt_1" });
+                step.out = Some(webhook.to_string());
+                recorded(&mut log, step)
+            }
+            Report::Cancel => {
+                log.over = true;
+                Reply::Done
+            }
             Report::Failed(failure) => self.failed(&mut log, failure),
             Report::Park { .. } => Reply::Done,
             Report::Complete { output } => {
@@ -309,6 +335,14 @@ fn short(report: &Report) -> String {
         Report::Notify { step, event_id, .. } => {
             format!("notify {} {} of {event_id}", step.step_id, step.step_name)
         }
+        Report::Call { step, call, park: p } => {
+            format!("call {} {} {} {}{}", step.step_id, step.step_name, call.method, call.url, park(p))
+        }
+        Report::Invoke { step, child, park: p } => {
+            format!("invoke {} {} {}{}", step.step_id, step.step_name, child.url, park(p))
+        }
+        Report::CreateWebhook(step) => format!("webhook {} {}", step.step_id, step.step_name),
+        Report::Cancel => "cancel".to_owned(),
         Report::Failed(failure) => format!(
             "failed {} {}{}",
             failure.step_id,

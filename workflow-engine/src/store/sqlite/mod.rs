@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use super::{StoreError, Stored};
 
 /// The version of the tables in `schema.sql`, kept in the file's `user_version`.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 /// SQLite before this version can corrupt a database when a connection resets the WAL while another one writes.
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
@@ -89,7 +89,7 @@ impl Sqlite {
 /// What every connection needs.
 fn set_up(connection: &Connection) -> Stored<()> {
     connection.busy_timeout(Duration::from_secs(5))?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // Without it SQLite plans a prepared statement anew whenever a bound value might suggest another plan.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
@@ -187,8 +187,12 @@ mod tests {
         assert!(Sqlite::open(&text).err().unwrap().message.contains("not a SQLite database"));
 
         let newer = folder.path().join("newer.db");
-        Sqlite::open(&newer).unwrap().connection.pragma_update(None, "user_version", 2).unwrap();
-        assert!(Sqlite::open(&newer).err().unwrap().message.contains("version 2"));
+        Sqlite::open(&newer)
+            .unwrap()
+            .connection
+            .pragma_update(None, "user_version", SCHEMA_VERSION + 1)
+            .unwrap();
+        assert!(Sqlite::open(&newer).err().unwrap().message.contains("version 3"));
 
         let nowhere = folder.path().join("no/such/folder.db");
         assert!(Sqlite::open(&nowhere).err().unwrap().message.contains("folder"));

@@ -4,10 +4,12 @@ use rusqlite::{OptionalExtension, Row, params, params_from_iter, types::Value};
 use workflow::client::{RunFilter, RunState};
 
 use super::Sqlite;
-use crate::store::{Attempts, DeadLetter, Delivery, Entry, Reader, Run, RunKey, StoreError, Stored, Waiter};
+use crate::store::{
+    Attempts, DeadLetter, Delivery, DeliveryKind, Entry, Reader, Run, RunKey, StoreError, Stored, Waiter,
+};
 
 const RUN: &str = "SELECT key, id, state, created_at, finished_at, url, config, output, wake_at FROM runs";
-const DELIVERY: &str = "SELECT id, run, position, due, attempt, errors FROM deliveries";
+const DELIVERY: &str = "SELECT id, run, position, due, attempt, errors, kind FROM deliveries";
 const WAITER: &str = "SELECT id, event, run, step_id, deadline, detail FROM waiters";
 
 impl Sqlite {
@@ -191,7 +193,13 @@ fn entry(row: &Row<'_>) -> Stored<Entry> {
 }
 
 fn delivery(row: &Row<'_>) -> Stored<Delivery> {
+    let kind = row.get(6)?;
+    let kind = DeliveryKind::of(kind).ok_or_else(|| StoreError {
+        message: format!("a delivery has the unknown kind {kind}"),
+        fatal: false,
+    })?;
     Ok(Delivery {
+        kind,
         id: row.get(0)?,
         run: row.get(1)?,
         position: row.get(2)?,

@@ -82,14 +82,15 @@ impl Store for Sqlite {
 
     fn insert_delivery(&mut self, delivery: &Delivery) -> Stored<()> {
         self.execute(
-            "INSERT INTO deliveries (id, run, position, due, attempt, errors) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO deliveries (id, run, position, due, attempt, errors, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 delivery.id,
                 delivery.run,
                 delivery.position,
                 delivery.due,
                 delivery.attempt,
-                delivery.errors
+                delivery.errors,
+                delivery.kind.code()
             ],
         )?;
         Ok(())
@@ -105,12 +106,12 @@ impl Store for Sqlite {
     }
 
     fn remove_deliveries(&mut self, run: RunKey) -> Stored<()> {
-        self.execute("DELETE FROM deliveries WHERE run = ?1", [run])?;
+        self.execute("DELETE FROM deliveries WHERE run = ?1 AND kind = 0", [run])?;
         Ok(())
     }
 
     fn has_delivery(&mut self, run: RunKey) -> Stored<bool> {
-        Ok(self.number("SELECT 1 FROM deliveries WHERE run = ?1 LIMIT 1", [run])?.is_some())
+        Ok(self.number("SELECT 1 FROM deliveries WHERE run = ?1 AND kind = 0 LIMIT 1", [run])?.is_some())
     }
 
     fn due_deliveries(&mut self, after: i64, until: i64, limit: u32) -> Stored<Vec<Delivery>> {

@@ -144,9 +144,9 @@ impl HttpReporter {
     fn headers(&self) -> MessageHeaders {
         let mut message = run_headers(&self.run.info.id, &self.run.info.url, false);
         set(&mut message, "content-type", "application/json");
-        if self.run.invoke_count > 0 {
+        if self.run.info.invoke_count > 0 {
             let name = format!("{FORWARD_PREFIX}{}", headers::WORKFLOW_INVOKE_COUNT);
-            set(&mut message, &name, self.run.invoke_count);
+            set(&mut message, &name, self.run.info.invoke_count);
         }
         if let Some(created_at) = self.created_at() {
             set(&mut message, headers::WORKFLOW_CREATED_AT, created_at);
@@ -182,6 +182,9 @@ impl Reporter for HttpReporter {
                 Report::Wait { step, event_id, timeout, .. } => self.wait(&step, &event_id, timeout).await,
                 Report::Notify { step, event_id, data, run_id } => {
                     self.notify(step, Notification { event_id, data, run_id, deduplication_id: None }).await
+                }
+                Report::Call { .. } | Report::Invoke { .. } | Report::CreateWebhook(_) | Report::Cancel => {
+                    Err(ReportError { message: "not over HTTP yet".to_owned(), permanent: true })
                 }
                 Report::Failed(failure) => self.fail(failure).await,
                 Report::Park { .. } => Ok(Reply::Done),

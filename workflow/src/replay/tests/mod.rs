@@ -98,6 +98,14 @@ fn short_report(report: &Report) -> String {
         }
         Report::Park { retry_at: None } => "park".to_owned(),
         Report::Park { retry_at: Some(due) } => format!("park until {due}"),
+        Report::Call { step, park, .. } => {
+            format!("call {}{}", step.step_id, if *park { " park" } else { "" })
+        }
+        Report::Invoke { step, park, .. } => {
+            format!("invoke {}{}", step.step_id, if *park { " park" } else { "" })
+        }
+        Report::CreateWebhook(step) => format!("webhook {}", step.step_id),
+        Report::Cancel => "cancel".to_owned(),
         Report::Complete { output } => format!("complete {}", output.as_deref().unwrap_or("-")),
     }
 }
