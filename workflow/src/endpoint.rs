@@ -11,14 +11,18 @@ mod direct;
 mod failed;
 mod http_delivery;
 mod invocation;
+mod many;
 
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header::HOST};
 
-pub use self::answer::rejected;
 pub(crate) use self::invocation::users_headers;
+pub use self::{
+    answer::rejected,
+    many::{is_at, unknown_workflow},
+};
 use self::{http_delivery::Asked, invocation::Invocation};
 use crate::{
     Workflow,

@@ -73,6 +73,6 @@ fn rust_name<W: Workflow>() -> &'static str {
 }
 
 /// The workflow's name as paths have it: with dashes.
-fn segment_of<W: Workflow>() -> String {
+pub(crate) fn segment_of<W: Workflow>() -> String {
     W::NAME.replace('_', "-")
 }
