@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use workflow::{
     Client, ClientError,
     client::{LogPage, LogQuery, Notification, Notified, RunFilter, Transport, Trigger, Triggered, Waiter},
@@ -21,6 +22,14 @@ impl Embedded for Engine {
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(Self::shutdown(self))
+    }
+
+    fn call_webhook(
+        &self,
+        path: &str,
+        request: http::Request<Bytes>,
+    ) -> BoxFuture<'_, http::Response<Bytes>> {
+        Box::pin(self.answer_webhook(path.to_owned(), request))
     }
 }
 

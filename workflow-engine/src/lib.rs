@@ -34,6 +34,7 @@ mod retry;
 mod store;
 mod trigger;
 mod urls;
+mod webhook;
 mod writer;
 
 pub use self::{
@@ -46,4 +47,5 @@ pub use self::{
     open::Builder,
     requests::{HistoryEntry, WaitBody, WaitRequest},
     store::StoreError,
+    webhook::WebhookCall,
 };

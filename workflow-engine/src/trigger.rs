@@ -53,6 +53,7 @@ pub fn understand(trigger: Trigger, urls: &Urls) -> Result<StartRun, EngineError
             labels: trigger.labels,
             redact_payload: false,
             features,
+            ..RunConfig::default()
         },
         delay: trigger.delay,
         not_before: trigger.not_before.map(|seconds| seconds.saturating_mul(1000)),

@@ -15,6 +15,7 @@ pub mod shutdown;
 pub mod signatures;
 mod site;
 pub mod starting;
+pub mod webhooks;
 mod workflows;
 
 pub use self::{
@@ -30,6 +31,7 @@ macro_rules! conformance {
         $crate::conformance!($harness; routing:
             only_a_post_reaches_a_workflow
             a_nested_workflow_knows_its_whole_path
+            workflows_that_share_a_route_are_told_apart_by_their_names
         );
         $crate::conformance!($harness; starting:
             a_post_starts_a_run_and_names_it
@@ -74,6 +76,10 @@ macro_rules! conformance {
             an_extractor_that_panics_in_process_is_a_failed_attempt
             an_extractor_that_panics_over_http_is_a_failed_attempt
             a_start_whose_extractor_panics_starts_no_run
+        );
+        $crate::conformance!($harness; webhooks:
+            a_webhook_is_called_by_any_method
+            a_webhook_that_is_none_is_answered_with_404
         );
         $crate::conformance!($harness; shutdown:
             an_open_request_is_answered
