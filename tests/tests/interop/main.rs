@@ -24,7 +24,7 @@ use workflow::{
     client::{RunLog, RunState, http_client_builder},
     workflow,
 };
-use workflow_axum::{attach, serve, serve_many};
+use workflow_axum::{attach, serve};
 use workflow_tests::{DevServer, Served, eventually};
 
 use self::{
@@ -82,11 +82,6 @@ async fn asks_python(ctx: WorkflowContext<String>) -> workflow::Result<Value> {
     let failed = ctx.invoke_url::<()>("fail", format!("{python}/fail"), &payload).retries(0).await?;
     let started = ctx.call("call", format!("{python}/steps")).json(&payload).await?;
     Ok(json!([ended.completed().is_some(), failed == InvokeResult::Failed, started.status()]))
-}
-
-#[workflow]
-async fn answers(ctx: WorkflowContext<Value>) -> workflow::Result<Value> {
-    Ok(ctx.request_payload().clone())
 }
 
 /// An engine, and an app with the workflows of this file. What it does not know it passes on to the one in TypeScript.
