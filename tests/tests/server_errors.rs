@@ -119,9 +119,9 @@ async fn batch_is_all_or_nothing() {
         bad("POST", "/v2/batch", 400, "[1].headers")
             .header(JSON)
             .body(entry(json!({ "destination": "http://app.test/wf", "headers": { "upstash-retries": 3 } }))),
-        bad("POST", "/v2/batch", 400, "[1].body")
+        bad("POST", "/v2/batch", 400, "[1].headers")
             .header(JSON)
-            .body(entry(json!({ "destination": "http://app.test/wf", "body": { "a": 1 } }))),
+            .body(entry(json!({ "destination": "http://app.test/wf", "headers": { "a": 1 } }))),
         bad("POST", "/v2/batch", 400, "queue")
             .header(JSON)
             .body(entry(json!({ "destination": "http://app.test/wf", "queue": "q" }))),
