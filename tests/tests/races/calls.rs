@@ -201,7 +201,7 @@ async fn any_bytes_are_an_answer_but_not_any_number_of_them() {
     let third = ThirdParty::start().await;
     let app = TestApp::in_memory_with(routes);
     const LIMIT: usize = 10 * 1024 * 1024;
-    for count in [0, 300, LIMIT] {
+    for count in [0, 300, 300_000] {
         let trigger = app.client.trigger_url("/bytes", &third.url(&format!("/bytes/{count}")));
         let run = trigger.await.unwrap().workflow_run_id;
         assert_eq!(app.output::<(u16, usize, bool)>(&run).await, (200, count, true));
