@@ -22,6 +22,9 @@ pub type Routes = fn(Router<Probe>) -> Router<Probe>;
 /// The time at which the clock of a test stands first, in milliseconds since the Unix epoch.
 pub const START: i64 = 1_900_000_000_000;
 
+/// Where the webhooks of a test's app are said to be.
+pub const WEBHOOKS: &str = "https://hooks.test/in";
+
 /// An axum app whose workflows run on an engine of its own, with a clock that the test moves.
 pub struct TestApp {
     /// The engine.
@@ -68,7 +71,7 @@ impl TestApp {
 
     fn open(routes: Routes, folder: Option<TempDir>) -> Self {
         let clock = Arc::new(ManualClock::new(START));
-        let builder = Engine::builder().clock(Arc::clone(&clock) as _);
+        let builder = Engine::builder().clock(Arc::clone(&clock) as _).webhooks_at(WEBHOOKS);
         let engine = match &folder {
             Some(folder) => builder.open(folder.path().join("engine.db")).unwrap(),
             None => builder.in_memory().unwrap(),
@@ -98,7 +101,8 @@ impl TestApp {
 
     /// Opens the file of an engine that has been shut down.
     pub fn reopen(&mut self) {
-        self.engine = Engine::builder().clock(Arc::clone(&self.clock) as _).open(self.file()).unwrap();
+        let builder = Engine::builder().clock(Arc::clone(&self.clock) as _).webhooks_at(WEBHOOKS);
+        self.engine = builder.open(self.file()).unwrap();
         self.client = self.engine.client();
     }
 

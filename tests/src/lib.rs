@@ -1,7 +1,7 @@
 //! What the tests of several crates share: an app with an engine whose time stands still until it is moved ([`TestApp`]),
 //! workflows that do what their payload says ([`script`]), a window into running steps ([`Probe`]), a minimal endpoint of
-//! another process ([`remote`]), the HTTP API on a port of its own ([`Served`], [`TestApi`]), or in a
-//! process of its own ([`DevServer`]), and what every adapter of a web
+//! another process ([`remote`]), a server that workflows call ([`ThirdParty`]), the HTTP API on a port of its own ([`Served`],
+//! [`TestApi`]) or in a process of its own ([`DevServer`]), and what every adapter of a web
 //! framework must do ([`adapters`]).
 //!
 //! Nothing here waits for a fixed time: a test waits until something is the case, and fails if that takes absurdly long.
@@ -16,15 +16,17 @@ mod probe;
 pub mod remote;
 pub mod script;
 mod served;
+mod third_party;
 
 use std::{fmt, time::Duration};
 
 pub use self::{
     api::{Answer, ELSEWHERE, TOKEN, TestApi},
-    app::{Routes, START, TestApp, Told, told},
+    app::{Routes, START, TestApp, Told, WEBHOOKS, told},
     dev::DevServer,
     probe::Probe,
     served::Served,
+    third_party::ThirdParty,
 };
 
 /// Long enough for the busiest machine; only a test that hangs waits for it.

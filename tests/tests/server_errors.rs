@@ -83,9 +83,17 @@ async fn publish_refuses_bad_destinations_and_headers() {
         bad("POST", "/v2/publish/http://app.test/wf", 400, "upstash-not-before")
             .header(("upstash-not-before", "x")),
         bad("POST", "/v2/publish/http://app.test/wf", 400, "").header(("upstash-retry-delay", "pow(")),
-        bad("POST", "/v2/publish/http://app.test/wf", 412, "not supported")
+        bad("POST", "/v2/publish/http://app.test/wf", 412, "not taken")
+            .header(("upstash-workflow-calltype", "fromCallback"))
+            .header(("upstash-workflow-runid", "wfr_1")),
+        bad("POST", "/v2/publish/http://app.test/wf", 400, "upstash-callback-forward")
             .header(("upstash-workflow-calltype", "toCallback"))
             .header(("upstash-workflow-runid", "wfr_1")),
+        bad("POST", "/v2/publish//path", 400, "invoke")
+            .header(("upstash-workflow-calltype", "toCallback"))
+            .header(("upstash-workflow-runid", "wfr_1")),
+        bad("POST", "/v2/publish/http://app.test/wf", 400, "which step of which run")
+            .header(("upstash-workflow-invoke", "true")),
         bad("POST", "/v2/publish/http://app.test/wf", 412, "schedules").header(("upstash-cron", "* * * * *")),
         bad("POST", "/v2/publish/http://app.test/wf", 400, "not a step")
             .header(RUN)
@@ -111,9 +119,9 @@ async fn batch_is_all_or_nothing() {
         bad("POST", "/v2/batch", 400, "[1].headers")
             .header(JSON)
             .body(entry(json!({ "destination": "http://app.test/wf", "headers": { "upstash-retries": 3 } }))),
-        bad("POST", "/v2/batch", 400, "[1].body")
+        bad("POST", "/v2/batch", 400, "[1].headers")
             .header(JSON)
-            .body(entry(json!({ "destination": "http://app.test/wf", "body": { "a": 1 } }))),
+            .body(entry(json!({ "destination": "http://app.test/wf", "headers": { "a": 1 } }))),
         bad("POST", "/v2/batch", 400, "queue")
             .header(JSON)
             .body(entry(json!({ "destination": "http://app.test/wf", "queue": "q" }))),
@@ -147,7 +155,7 @@ async fn steps_must_make_sense() {
         batch("not a step").body(with("stepType", json!("Jump"))),
         batch("not a step").body(with("out", json!({ "not": "text" }))),
         batch("stepId").body(with("stepId", json!(0))),
-        bad("POST", "/v2/batch", 412, "not supported").header(JSON).body(with("stepType", json!("Invoke"))),
+        bad("POST", "/v2/batch", 412, "engine alone").header(JSON).body(with("stepType", json!("Invoke"))),
     ])
     .await;
 }
@@ -194,9 +202,6 @@ async fn waits_refuse_bad_runs_ids_and_bodies() {
         wait(400, "stepId")
             .header(RUN)
             .body(body(json!({ "stepId": 0, "stepName": "w", "stepType": "Wait" }))),
-        wait(412, "webhooks").header(RUN).body(body(
-            json!({ "stepId": 2, "stepName": "w", "stepType": "WaitForWebhook", "concurrent": 1 }),
-        )),
         bad("POST", format!("/v2/wait/{}", too_long()), 400, "513 bytes").header(RUN).body(&good),
         bad("POST", "/v2/wait/", 400, "event id").header(RUN).body(&good),
         bad("POST", "/v2/wait/%00", 400, "control characters").header(RUN).body(&good),

@@ -2,6 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+macro_rules! dev_or_skip {
+    () => {
+        if crate::typescript::is_available() { Dev::start().await } else { return }
+    };
+}
+
+#[path = "typescript_endpoint/asking.rs"]
+mod asking;
 mod typescript;
 
 use std::{
@@ -114,12 +122,6 @@ impl Dev {
         })
         .await
     }
-}
-
-macro_rules! dev_or_skip {
-    () => {
-        if typescript::is_available() { Dev::start().await } else { return }
-    };
 }
 
 #[tokio::test]

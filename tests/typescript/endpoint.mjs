@@ -3,7 +3,7 @@
 
 import { serve as listen } from "@hono/node-server";
 import { WorkflowNonRetryableError } from "@upstash/workflow";
-import { serve } from "@upstash/workflow/hono";
+import { createWorkflow, serve, serveMany } from "@upstash/workflow/hono";
 import { Hono } from "hono";
 
 const say = (line) => process.stdout.write(line + "\n");
@@ -89,6 +89,100 @@ app.post(
     await context.cancel();
   }),
 );
+
+app.post(
+  "/call",
+  serve(async (context) => {
+    const { status, header, body } = await context.call("call", context.requestPayload);
+    const type = Object.entries(header).find(([name]) => name.toLowerCase() === "content-type");
+    return await context.run("tell", () => ({ status, type: type?.[1], body }));
+  }),
+);
+
+app.post(
+  "/calls",
+  serve(async (context) => {
+    // The answer to a call comes with a payload of its own.
+    const answers = await Promise.all([
+      ...(context.requestPayload.urls ?? []).map((url, n) => context.call(`call ${n}`, { url })),
+      context.run("beside", () => ({ status: "beside" })),
+    ]);
+    return answers.map(({ status }) => status);
+  }),
+);
+
+app.post(
+  "/webhook",
+  serve(async (context) => {
+    const { timeout, early, times } = context.requestPayload;
+    const webhook = await context.createWebhook("make");
+    await context.run("announce", () => say(webhook.webhookUrl));
+    if (early) {
+      await context.waitForEvent("gate", "gate");
+    }
+    const all = [];
+    for (let n = 0; n < times; n++) {
+      const { request, timeout: isOver } = await context.waitForWebhook(`wait ${n}`, webhook, timeout);
+      all.push(
+        isOver
+          ? "timeout"
+          : { url: request.url, method: request.method, n: request.headers.get("x-n"), body: await request.clone().text() },
+      );
+    }
+    return await context.run("tell", () => all);
+  }),
+);
+
+app.post(
+  "/together",
+  serve(async (context) => {
+    const [first, second] = await Promise.all([context.createWebhook("first"), context.createWebhook("second")]);
+    const [one, answer, two, ran] = await Promise.all([
+      context.waitForWebhook("one", first, "1h"),
+      context.call("call", { url: context.requestPayload }),
+      context.waitForWebhook("two", second, "1s"),
+      context.run("announce", () => say(first.webhookUrl)).then(() => "ran"),
+    ]);
+    return { one: one.request.method, status: answer.status, two: two.timeout, ran };
+  }),
+);
+
+const child = createWorkflow(async (context) => {
+  await context.run("begin", () => say("child"));
+  const { fate, event } = context.requestPayload;
+  switch (fate) {
+    case "return":
+      return { payload: context.requestPayload, header: context.headers.get("x-child"), label: context.label };
+    case "wait":
+      return (await context.waitForEvent("wait", event)).eventData;
+    case "fail":
+      throw new WorkflowNonRetryableError("as it was told");
+    case "cancel":
+      await context.cancel();
+  }
+});
+
+const parent = createWorkflow(async (context) => {
+  const all = await Promise.all(
+    context.requestPayload.map(({ id, ...body }, n) =>
+      context.invoke(`child ${n}`, {
+        workflow: child,
+        body,
+        headers: { "x-child": `${n}` },
+        label: "small",
+        workflowRunId: id,
+      }),
+    ),
+  );
+  return await context.run("tell", () => all);
+});
+
+const nested = createWorkflow(async (context) => {
+  const { body, isFailed } = await context.invoke("deeper", { workflow: nested, body: context.requestPayload + 1 });
+  return isFailed ? context.requestPayload + 1 : body;
+});
+
+app.post("/many/*", serveMany({ parent, child, nested }));
 
 app.get("/not-a-workflow", (context) => context.text("hello"));
 app.post("/not-a-workflow", (context) => context.text("hello"));

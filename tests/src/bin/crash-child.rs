@@ -18,7 +18,7 @@ use std::{
 
 use axum::{Router, extract::State, routing::post};
 use serde::{Deserialize, Serialize};
-use workflow::{Client, ClientError, WaitResult, WorkflowContext, client::RunState, workflow};
+use workflow::{Client, ClientError, InvokeResult, WaitResult, WorkflowContext, client::RunState, workflow};
 use workflow_axum::{attach, serve};
 use workflow_engine::Engine;
 
@@ -40,7 +40,13 @@ impl Executions {
     }
 }
 
-/// Four steps, two of them in parallel, a wait for an external notification, and a notification of its partner.
+/// One step, for its leader.
+#[workflow]
+async fn helper(ctx: WorkflowContext<()>, State(executions): State<Executions>) -> workflow::Result<String> {
+    ctx.run("help", async || Ok(executions.executed(ctx.workflow_run_id(), "1", &[]))).await
+}
+
+/// Five steps, two of them in parallel, a wait for an external notification, a child, and a notification of its partner.
 #[workflow]
 async fn leader(
     ctx: WorkflowContext<u64>,
@@ -61,6 +67,12 @@ async fn leader(
     };
     ctx.sleep("pause", Duration::from_millis(5)).await?;
     ctx.notify("tell", format!("leader-{number}"), &go).run_id(format!("partner-{number}")).await?;
+    let InvokeResult::Completed(help) =
+        ctx.invoke::<helper>("help", &()).run_id(format!("helper-{number}")).await?
+    else {
+        return Err(workflow::Error::non_retryable("the helper has not completed"));
+    };
+    seen.push(help);
     seen.push(ctx.run("last", async || Ok(executions.executed(run, "4", &seen))).await?);
     Ok(seen)
 }
@@ -100,6 +112,7 @@ async fn main() -> Outcome {
     let engine = Engine::open(Path::new(path))?;
     let app = Router::new()
         .route("/leader", post(serve::<leader>()))
+        .route("/helper", post(serve::<helper>()))
         .route("/partner", post(serve::<partner>()))
         .with_state(Executions(Arc::default()));
     let _app = attach(app, &engine.handle());

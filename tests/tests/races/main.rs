@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(clippy::cloned_ref_to_slice_refs, reason = "a list of one is compared as a list")]
 
+mod calls;
+mod children;
 mod duplicates;
 mod endings;
 mod failures;
@@ -16,3 +18,4 @@ mod retries;
 mod sleeps;
 mod stored;
 mod timeouts;
+mod webhooks;

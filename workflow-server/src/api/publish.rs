@@ -6,6 +6,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use workflow::{client::Triggered, protocol::headers::WORKFLOW_INIT};
 use workflow_engine::{Message, Published};
 
@@ -49,7 +50,7 @@ struct Entry {
     #[serde(default)]
     headers: BTreeMap<String, String>,
     #[serde(default)]
-    body: Option<String>,
+    body: Option<Value>,
     #[serde(default)]
     queue: Option<String>,
 }
@@ -77,7 +78,12 @@ fn messages(call: &Call) -> Result<Vec<Message>, Refusal> {
                 "entry {position} of the batch is for the queue `{queue}`, and this engine has no queues"
             )));
         }
-        let body = Bytes::from(entry.body.unwrap_or_default());
+        let body = match entry.body {
+            Some(Value::String(text)) => Bytes::from(text),
+            // The body of a call may be any JSON where the SDK has not turned it into text.
+            Some(json) if !json.is_null() => Bytes::from(json.to_string()),
+            _ => Bytes::new(),
+        };
         message(call.has_app, entry.destination, entry.headers.into_iter().collect(), body)
     };
     entries.into_iter().enumerate().map(entry_message).collect()
