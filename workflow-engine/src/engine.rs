@@ -338,7 +338,7 @@ impl Engine {
     /// # Errors
     /// Only if the store fails; then nothing has changed.
     pub async fn rotate_keys(&self) -> Result<SigningKeys, EngineError> {
-        let keys = self.keys().rotated();
+        let keys = keys::rotated(self.keys());
         self.inner.writer.submit(keys::Keep(keys.clone())).await?;
         *self.inner.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.clone();
         Ok(keys)

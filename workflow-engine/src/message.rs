@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use workflow::protocol::{Step, StepType, duration::parse_duration, headers, run_id::run_id_of};
+use workflow::{
+    FlowControl,
+    protocol::{Step, StepType, duration::parse_duration, headers, run_id::run_id_of},
+};
 
 use crate::{
     command::{StartRun, Submission},
@@ -80,13 +83,7 @@ impl Message {
         let redact_payload = self
             .header(headers::REDACT_FIELDS)
             .is_some_and(|fields| fields.split(',').any(|field| field.trim().eq_ignore_ascii_case("body")));
-        if let Some(key) = self.header(headers::FLOW_CONTROL_KEY) {
-            tracing::warn!(
-                key,
-                url = self.destination,
-                "this engine knows no flow control yet: the run is not limited"
-            );
-        }
+        let flow_control = self.flow_control()?;
         let sends_its_version = self.header("upstash-forward-upstash-workflow-sdk-version").is_some();
         let mut forwarded: Vec<(String, String)> = self
             .headers
@@ -112,6 +109,7 @@ impl Message {
                 retry_delay,
                 labels,
                 redact_payload,
+                flow_control,
                 features,
             },
             delay: self.delay()?,
@@ -150,6 +148,14 @@ impl Message {
             delay,
             not_before: not_before.max(exact),
         })
+    }
+
+    /// The limits that the message asks for.
+    pub(crate) fn flow_control(&self) -> Result<Option<FlowControl>, EngineError> {
+        let Some(key) = self.header(headers::FLOW_CONTROL_KEY) else { return Ok(None) };
+        let value = self.header(headers::FLOW_CONTROL_VALUE).unwrap_or_default();
+        let limits = FlowControl::parse(key, value).and_then(|limits| limits.check().map(|()| limits));
+        limits.map(Some).map_err(|error| EngineError::Invalid(error.to_string()))
     }
 
     fn delay(&self) -> Result<Option<Duration>, EngineError> {

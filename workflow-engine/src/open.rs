@@ -10,7 +10,7 @@ use std::{
 use crate::{
     clock::{Clock, SystemClock},
     command::KEPT,
-    delivery::{Dispatcher, HttpSettings},
+    delivery::{Dispatcher, Gates, HttpSettings},
     engine::{Engine, Inner},
     error::EngineError,
     keys::{self, SigningKeys},
@@ -98,6 +98,7 @@ impl Builder {
             None => keys::stored(&mut store)?,
         };
         let keys = Arc::new(RwLock::new(keys));
+        let gates = Gates::new(Arc::clone(&self.clock), runtime.clone(), store.all_pinned()?);
         let client = workflow::client::http_client_builder()
             .and_then(|builder| {
                 builder
@@ -126,7 +127,7 @@ impl Builder {
             Some((path, lock)) => (Readers::of_file(path), Some(lock)),
             None => (Readers::of_writer(writer.clone()), None),
         };
-        let dispatcher = Dispatcher::new(writer.clone(), readers.clone(), self.clock, runtime, http);
+        let dispatcher = Dispatcher::new(writer.clone(), readers.clone(), self.clock, runtime, http, gates);
         // Set once, here.
         let _ = slot.set(Arc::downgrade(&dispatcher));
         drop(opened);

@@ -27,6 +27,9 @@ pub fn understand(trigger: Trigger, urls: &Urls) -> Result<StartRun, EngineError
     if let Some(expression) = &trigger.retry_delay {
         retry::check(expression).map_err(EngineError::Invalid)?;
     }
+    if let Some(limits) = &trigger.flow_control {
+        limits.check().map_err(|error| EngineError::Invalid(error.to_string()))?;
+    }
     let url = urls.resolve(&trigger.url)?;
     let mut forwarded = trigger.headers;
     for (name, value) in &forwarded {
@@ -52,6 +55,7 @@ pub fn understand(trigger: Trigger, urls: &Urls) -> Result<StartRun, EngineError
             retry_delay: trigger.retry_delay,
             labels: trigger.labels,
             redact_payload: false,
+            flow_control: trigger.flow_control,
             features,
         },
         delay: trigger.delay,

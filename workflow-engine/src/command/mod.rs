@@ -6,6 +6,7 @@
 mod end;
 mod event;
 mod failure;
+mod pin;
 mod step;
 mod submission;
 mod trigger;
@@ -14,13 +15,14 @@ pub use self::{
     end::{Cancel, EndRun},
     event::{Notify, NotifyReply, NotifyStep, Wait, WaitFor, public as public_waiter},
     failure::{AttemptFailed, DeliveryFailed, KEPT, Verdict},
+    pin::ChangeFlowControl,
     step::{BeginSleep, Complete, Park, RecordStep, Recorded},
     submission::{Delivered, Published, Submission, Submit},
     trigger::{StartRun, TriggerRuns},
 };
 use crate::{
     error::EngineError,
-    store::{Delivery, DeliveryKind, LastIds, Run, RunKey, Store, StoreError},
+    store::{Delivery, DeliveryKind, LastIds, Pinned, Run, RunKey, Store, StoreError},
 };
 
 /// At most this many waits time out in one transaction.
@@ -84,6 +86,8 @@ pub struct Outbox {
     pub due: Vec<Due>,
     /// Runs that were ended from outside, whose handlers have to stop.
     pub ended: Vec<RunKey>,
+    /// Flow-control keys for which something was pinned or paused by hand.
+    pub pinned: Vec<(String, Pinned)>,
     /// The earliest time at which something that was written falls due.
     pub next_due: Option<i64>,
 }

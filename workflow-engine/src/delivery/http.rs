@@ -21,7 +21,7 @@ use crate::{
     command::{Delivered, DeliveryFailed, Due},
     error::EngineError,
     keys::SigningKeys,
-    store::{Entry, Run},
+    store::{Entry, Reader, Run},
 };
 
 /// At most this many requests are open to one origin, so that a slow endpoint holds up its own deliveries only.
@@ -85,11 +85,10 @@ pub(super) async fn deliver(dispatcher: Arc<Dispatcher>, due: Due) {
 
 async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> {
     let (run, position) = (due.run, due.position);
-    let Some(url) = dispatcher
-        .readers
-        .read(move |reader| Ok(reader.run(run)?.filter(Run::is_active).map(|run| run.url)))
-        .await?
-    else {
+    let active = move |reader: &dyn Reader| Ok(reader.run(run)?.filter(Run::is_active));
+    let Some(Run { url, config, .. }) = dispatcher.readers.read(active).await? else { return Ok(()) };
+    // Before the turn at the origin, so that nobody else's is held up.
+    let Some(permit) = dispatcher.gates.acquire(config.flow_control.as_ref(), due).await else {
         return Ok(());
     };
     let origin = url::Url::parse(&url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
@@ -106,6 +105,7 @@ async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> 
         .await?;
     let Some((run, entries)) = found else { return Ok(()) };
     let outcome = send(dispatcher, due, &run, &entries).await;
+    drop(permit);
     if dispatcher.is_draining() && outcome.is_err() {
         return Ok(());
     }
@@ -235,6 +235,10 @@ fn delivery_headers(due: &Due, run: &Run, is_first: bool, signature: &str) -> He
     set(headers::MAX_RETRIES, &run.config.max_retries().to_string());
     if let Some(expression) = &run.config.retry_delay {
         set(headers::RETRY_DELAY, expression);
+    }
+    if let Some(limits) = &run.config.flow_control {
+        set(headers::FLOW_CONTROL_KEY, &limits.key);
+        set(headers::FLOW_CONTROL_VALUE, &limits.delivered_value());
     }
     set(headers::WORKFLOW_RUN_ID, &run.id);
     set(headers::WORKFLOW_CREATED_AT, &run.created_at.to_string());

@@ -13,6 +13,7 @@ use ::http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use workflow::{
+    FlowControl,
     client::{HeaderLists, StepError},
     engine::{
         self, App, BoxFuture, FailedAttempts, Mode, Reply, Report, ReportError, Reporter, Retry, RunInfo,
@@ -20,7 +21,7 @@ use workflow::{
     protocol::{Step, headers, run_id::run_id_of},
 };
 
-use super::Dispatcher;
+use super::{Dispatcher, flow_control::Permit};
 use crate::{
     command::{
         AttemptFailed, BeginSleep, Complete, DeliveryFailed, Due, Notify, NotifyReply, NotifyStep, Park,
@@ -44,6 +45,11 @@ impl Snapshot {
         Self { run, payload, history: Vec::new(), failed_attempts: Vec::new() }
     }
 
+    /// The limits that its delivery shares with others.
+    pub(super) fn flow_control(&self) -> Option<&FlowControl> {
+        self.run.config.flow_control.as_ref()
+    }
+
     /// Reads a run; `None` if it has ended.
     fn read(reader: &dyn Reader, key: RunKey) -> Stored<Option<Self>> {
         let Some(run) = reader.run(key)?.filter(Run::is_active) else { return Ok(None) };
@@ -62,8 +68,8 @@ impl Snapshot {
 }
 
 /// Reads runs that are due and starts their delivery.
-pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: Vec<Due>) {
-    let keys: Vec<RunKey> = group.iter().map(|due| due.run).collect();
+pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: Vec<(Due, Option<Permit>)>) {
+    let keys: Vec<RunKey> = group.iter().map(|(due, _)| due.run).collect();
     // One run that cannot be read does not hold up the others.
     let snapshots = dispatcher
         .readers
@@ -78,9 +84,9 @@ pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: 
             group.iter().map(|_| Err(error.clone())).collect()
         }
     };
-    for (due, snapshot) in group.into_iter().zip(snapshots) {
+    for ((due, permit), snapshot) in group.into_iter().zip(snapshots) {
         match snapshot {
-            Ok(Some(snapshot)) => dispatcher.start(&app, due, snapshot),
+            Ok(Some(snapshot)) => dispatcher.start(&app, due, permit, snapshot),
             Ok(None) => dispatcher.ended_in_process(due.id, due.run),
             Err(error) => {
                 tracing::error!(%error, run = due.run, "a run that is due cannot be read");
@@ -89,11 +95,19 @@ pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: 
             }
         }
     }
+    // Those that have to wait at their gate have given back their turn.
+    dispatcher.pump();
 }
 
-/// Makes one delivery.
-pub(super) async fn deliver(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due, snapshot: Snapshot) {
-    let _turn = Turn { dispatcher: Arc::clone(&dispatcher), id: due.id, run: due.run };
+/// Makes one delivery. The permit, if it needs one, is held until its end.
+pub(super) async fn deliver(
+    dispatcher: Arc<Dispatcher>,
+    app: Arc<dyn App>,
+    due: Due,
+    permit: Option<Permit>,
+    snapshot: Snapshot,
+) {
+    let _turn = Turn { dispatcher: Arc::clone(&dispatcher), id: due.id, run: due.run, _permit: permit };
     let reporter = Arc::new(RunReporter {
         dispatcher: Arc::clone(&dispatcher),
         run: due.run,
@@ -136,6 +150,7 @@ struct Turn {
     dispatcher: Arc<Dispatcher>,
     id: i64,
     run: RunKey,
+    _permit: Option<Permit>,
 }
 
 impl Drop for Turn {

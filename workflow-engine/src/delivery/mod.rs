@@ -3,6 +3,7 @@
 //! The store says what is due; nothing else is needed to recover. What is held here in memory is only which deliveries are
 //! being made right now, so that none is made twice at once.
 
+mod flow_control;
 mod http;
 mod in_process;
 
@@ -20,9 +21,13 @@ use tokio::{
     sync::{Notify, Semaphore},
     task::AbortHandle,
 };
-use workflow::engine::App;
+use workflow::{client::GlobalParallelism, engine::App};
 
-pub use self::http::{HttpSettings, encode_history};
+use self::flow_control::{Entered, Permit, Waiting};
+pub use self::{
+    flow_control::Gates,
+    http::{HttpSettings, encode_history},
+};
 use crate::{
     clock::Clock,
     command::{Due, Outbox},
@@ -48,6 +53,8 @@ pub struct Dispatcher {
     runtime: Handle,
     http: HttpSettings,
     app: RwLock<Option<Arc<dyn App>>>,
+    /// Who shares limits waits here before it takes a turn of anybody else.
+    gates: Gates,
     state: Mutex<State>,
     draining: AtomicBool,
     /// Told whenever a delivery ends.
@@ -58,8 +65,8 @@ pub struct Dispatcher {
 struct State {
     /// Ids of deliveries that are waiting for their turn or being made.
     taken: HashSet<i64>,
-    /// Deliveries to this process that wait for their turn, or for an app.
-    waiting: VecDeque<Due>,
+    /// Deliveries to this process that wait for their turn, or for an app. Those with a permit have been through their gate.
+    waiting: VecDeque<(Due, Option<Permit>)>,
     /// Deliveries to this process that are being made.
     active: usize,
     /// The delivery to this process that is being made for a run, and how to stop its handler once that runs.
@@ -79,9 +86,9 @@ impl State {
         }
         if !ended.is_empty() && !self.waiting.is_empty() {
             let ended: HashSet<RunKey> = ended.into_iter().collect();
-            let (over, waiting) = self.waiting.drain(..).partition(|due| ended.contains(&due.run));
+            let (over, waiting) = self.waiting.drain(..).partition(|(due, _)| ended.contains(&due.run));
             self.waiting = waiting;
-            for due in Vec::from(over) {
+            for (due, _) in Vec::from(over) {
                 self.taken.remove(&due.id);
             }
         }
@@ -96,6 +103,7 @@ impl Dispatcher {
         clock: Arc<dyn Clock>,
         runtime: Handle,
         http: HttpSettings,
+        gates: Gates,
     ) -> Arc<Self> {
         Arc::new(Self {
             writer,
@@ -104,6 +112,7 @@ impl Dispatcher {
             runtime,
             http,
             app: RwLock::default(),
+            gates,
             state: Mutex::default(),
             draining: AtomicBool::new(false),
             ended: Notify::new(),
@@ -118,6 +127,9 @@ impl Dispatcher {
 
     /// Takes what a transaction has left to do.
     pub fn take(self: &Arc<Self>, outbox: Outbox) {
+        for (key, pinned) in outbox.pinned {
+            self.gates.pin(&key, pinned);
+        }
         if outbox.due.is_empty() && outbox.ended.is_empty() {
             return;
         }
@@ -129,11 +141,12 @@ impl Dispatcher {
                     continue;
                 }
                 if due.kind == DeliveryKind::Run && due.position == 0 {
-                    state.waiting.push_back(due);
+                    state.waiting.push_back((due, None));
                 } else {
                     elsewhere.push(due);
                 }
             }
+            self.gates.forget(&outbox.ended);
             state.stop(outbox.ended);
         }
         if !self.is_draining() {
@@ -152,6 +165,7 @@ impl Dispatcher {
     /// keeps what is left.
     pub async fn drain(&self, patience: Duration) {
         self.draining.store(true, Ordering::Release);
+        self.gates.close();
         if tokio::time::timeout(patience, self.all_ended()).await.is_err() {
             for (_, (_, handler)) in self.state().handlers.drain() {
                 if let Some(handler) = handler {
@@ -188,37 +202,62 @@ impl Dispatcher {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts as many waiting deliveries to this process as may be active.
-    fn pump(self: &Arc<Self>) {
-        let Some(app) = self.app() else { return };
-        if self.is_draining() {
-            return;
-        }
-        let turn: Vec<Due> = {
-            let mut state = self.state();
-            let free = MAX_ACTIVE.saturating_sub(state.active).min(state.waiting.len());
-            state.active += free;
-            let State { waiting, handlers, .. } = &mut *state;
-            waiting.drain(..free).inspect(|due| drop(handlers.insert(due.run, (due.id, None)))).collect()
-        };
-        let mut to_load = Vec::new();
-        for mut due in turn {
-            match due.fresh.take() {
-                Some(fresh) => {
-                    let (run, payload) = *fresh;
-                    self.start(&app, due, in_process::Snapshot::fresh(run, payload));
-                }
-                None => to_load.push(due),
-            }
-        }
-        while !to_load.is_empty() {
-            let group = to_load.split_off(to_load.len().saturating_sub(LOAD_GROUP));
-            self.runtime.spawn(in_process::load(Arc::clone(self), Arc::clone(&app), group));
+    /// The gates of flow control.
+    pub fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
+    /// How many deliveries to this process are being made, and may be.
+    pub fn parallelism(&self) -> GlobalParallelism {
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        GlobalParallelism {
+            parallelism_max: count(MAX_ACTIVE),
+            parallelism_count: count(self.state().active),
         }
     }
 
-    /// Starts one delivery to this process, unless its run has ended since its turn came.
-    fn start(self: &Arc<Self>, app: &Arc<dyn App>, due: Due, snapshot: in_process::Snapshot) {
+    /// Starts as many waiting deliveries to this process as may be active.
+    fn pump(self: &Arc<Self>) {
+        let Some(app) = self.app() else { return };
+        // Again, where some had to wait at their gate instead and have given back their turn.
+        while !self.is_draining() {
+            let turn: Vec<(Due, Option<Permit>)> = {
+                let mut state = self.state();
+                let free = MAX_ACTIVE.saturating_sub(state.active).min(state.waiting.len());
+                state.active += free;
+                let State { waiting, handlers, .. } = &mut *state;
+                let turn = waiting.drain(..free);
+                turn.inspect(|(due, _)| drop(handlers.insert(due.run, (due.id, None)))).collect()
+            };
+            if turn.is_empty() {
+                return;
+            }
+            let mut to_load = Vec::new();
+            for (mut due, permit) in turn {
+                match due.fresh.take() {
+                    Some(fresh) => {
+                        let (run, payload) = *fresh;
+                        self.start(&app, due, permit, in_process::Snapshot::fresh(run, payload));
+                    }
+                    None => to_load.push((due, permit)),
+                }
+            }
+            while !to_load.is_empty() {
+                let rest = to_load.split_off(to_load.len().min(LOAD_GROUP));
+                let group = std::mem::replace(&mut to_load, rest);
+                self.runtime.spawn(in_process::load(Arc::clone(self), Arc::clone(&app), group));
+            }
+        }
+    }
+
+    /// Starts one delivery to this process, unless its run has ended since its turn came, or it has to wait at its gate.
+    fn start(
+        self: &Arc<Self>,
+        app: &Arc<dyn App>,
+        due: Due,
+        mut permit: Option<Permit>,
+        snapshot: in_process::Snapshot,
+    ) {
         let (id, run) = (due.id, due.run);
         // Held until the handler is registered, so that a handler that ends at once is not registered after its end.
         let mut state = self.state();
@@ -226,8 +265,34 @@ impl Dispatcher {
             drop(state);
             return self.ended_in_process(id, run);
         }
-        let task = self.runtime.spawn(in_process::deliver(Arc::clone(self), Arc::clone(app), due, snapshot));
+        if permit.is_none()
+            && let Some(limits) = snapshot.flow_control()
+        {
+            match self.gates.enter(limits, &due) {
+                Entered::Now(granted) => permit = Some(granted),
+                Entered::Later(waiting) => {
+                    state.active = state.active.saturating_sub(1);
+                    state.handlers.remove(&run);
+                    drop(state);
+                    self.runtime.spawn(Arc::clone(self).wait_at_gate(due, waiting));
+                    return;
+                }
+            }
+        }
+        let task =
+            self.runtime.spawn(in_process::deliver(Arc::clone(self), Arc::clone(app), due, permit, snapshot));
         state.handlers.insert(run, (id, Some(task.abort_handle())));
+    }
+
+    /// Waits until a delivery to this process has a permit, and then for its turn. It holds nothing meanwhile.
+    async fn wait_at_gate(self: Arc<Self>, due: Due, waiting: Waiting) {
+        match waiting.permit().await {
+            Some(permit) => {
+                self.state().waiting.push_back((due, Some(permit)));
+                self.pump();
+            }
+            None => drop(self.state().taken.remove(&due.id)),
+        }
     }
 
     /// Forgets a delivery to this process that has ended, and lets the next one have its turn.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use workflow::{client::RunState, protocol::Step};
+use workflow::{FlowControl, client::RunState, protocol::Step};
 
 use super::Stored;
 
@@ -79,6 +79,9 @@ pub struct RunConfig {
     /// Whether listings hide the payload (`Upstash-Redact-Fields`).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub redact_payload: bool,
+    /// Limits that its deliveries share with others of the same key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_control: Option<FlowControl>,
     /// Feature set of the trigger message (protocol, section G.4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<String>,
@@ -297,4 +300,17 @@ impl DeadLetter {
     pub fn public_id(&self) -> String {
         format!("{}-{}", self.at, self.number)
     }
+}
+
+/// What was pinned or paused by hand for a flow-control key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pinned {
+    /// Whether nothing may begin.
+    pub paused: bool,
+    /// How many may be under way at once, whatever they ask for.
+    pub parallelism: Option<u32>,
+    /// How many may begin in a period, whatever they ask for.
+    pub rate: Option<u32>,
+    /// The period of `rate`, in milliseconds.
+    pub period: i64,
 }

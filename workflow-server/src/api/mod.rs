@@ -4,6 +4,7 @@
 //! an event id may hold `/`, and a destination is taken as it was written.
 
 mod events;
+mod flow_control;
 mod keys;
 mod publish;
 mod query;
@@ -148,6 +149,10 @@ async fn answer(api: &Api, parts: Parts, body: Body) -> Result<Response, Refusal
         Route::History(run_id) => runs::history(call, run_id).await,
         Route::Events => runs::events(call).await,
         Route::Logs => runs::logs(call).await,
+        Route::FlowControls => flow_control::list(&call),
+        Route::FlowControl(key) => flow_control::get(&call, &key),
+        Route::ChangeFlowControl { key, action } => flow_control::change(call, key, action).await,
+        Route::GlobalParallelism => flow_control::global(&call),
         Route::Keys => Ok(keys::current(&call)),
         Route::RotateKeys => keys::rotate(call).await,
     }

@@ -9,8 +9,8 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::{
-    ClientError, Connection, FailureCallback, LogPage, LogQuery, Notification, Notified, RunFilter,
-    Transport, Trigger, Triggered, Waiter,
+    ClientError, Connection, FailureCallback, FlowControlChange, FlowControlInfo, GlobalParallelism, LogPage,
+    LogQuery, Notification, Notified, RunFilter, SigningKeys, Transport, Trigger, Triggered, Waiter,
     connection::decode,
     message::{Init, header},
     request::{Request, segment},
@@ -230,6 +230,58 @@ impl Transport for HttpTransport {
 
     fn logs(&self, query: LogQuery) -> BoxFuture<'_, Result<LogPage, ClientError>> {
         Box::pin(self.list_runs(query))
+    }
+
+    fn flow_controls(&self) -> BoxFuture<'_, Result<Vec<FlowControlInfo>, ClientError>> {
+        Box::pin(self.connection.fetch(Request::new(Method::GET, "/v2/flowControl")))
+    }
+
+    fn flow_control<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<FlowControlInfo, ClientError>> {
+        Box::pin(async move {
+            let path = format!("/v2/flowControl/{}", segment(key, "the flow-control key")?);
+            self.connection.fetch(Request::new(Method::GET, path)).await
+        })
+    }
+
+    fn change_flow_control<'a>(
+        &'a self,
+        key: &'a str,
+        change: FlowControlChange,
+    ) -> BoxFuture<'a, Result<(), ClientError>> {
+        Box::pin(async move {
+            let mut query = Query::default();
+            let action = match change {
+                FlowControlChange::Pause => "pause",
+                FlowControlChange::Resume => "resume",
+                FlowControlChange::Pin { parallelism, rate, period } => {
+                    query.add_some("parallelism", parallelism);
+                    query.add_some("rate", rate);
+                    query.add_some("period", period.map(|period| period.as_secs()));
+                    "pin"
+                }
+                FlowControlChange::Unpin { parallelism, rate } => {
+                    query.add("parallelism", parallelism);
+                    query.add("rate", rate);
+                    "unpin"
+                }
+                FlowControlChange::ResetRate => "resetRate",
+            };
+            let key = segment(key, "the flow-control key")?;
+            let path = query.on(&format!("/v2/flowControl/{key}/{action}"));
+            self.connection.send(Request::new(Method::POST, path)).await.map(drop)
+        })
+    }
+
+    fn global_parallelism(&self) -> BoxFuture<'_, Result<GlobalParallelism, ClientError>> {
+        Box::pin(self.connection.fetch(Request::new(Method::GET, "/v2/globalParallelism")))
+    }
+
+    fn signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>> {
+        Box::pin(self.connection.fetch(Request::new(Method::GET, "/v2/keys")))
+    }
+
+    fn rotate_signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>> {
+        Box::pin(self.connection.fetch(Request::new(Method::POST, "/v2/keys/rotate")))
     }
 }
 

@@ -20,6 +20,7 @@
 //! ```
 
 mod connection;
+mod flow_control;
 mod http;
 mod locations;
 pub(crate) mod message;
@@ -36,6 +37,7 @@ use serde::Serialize;
 
 pub(crate) use self::{connection::Connection, http::deliver_notification, locations::Locations};
 pub use self::{
+    flow_control::{FlowControlChange, FlowControlClient, FlowControlInfo, GlobalParallelism},
     http::HttpTransport,
     requests::{NotifyRequest, TriggerRequest},
     tls::http_client_builder,
@@ -274,6 +276,29 @@ impl Client {
     pub async fn logs(&self, query: LogQuery) -> Result<LogPage, ClientError> {
         self.transport.logs(LogQuery { filter: with_full_ids(query.filter), ..query }).await
     }
+
+    /// Looks at flow-control keys, pauses them, and pins their limits.
+    pub fn flow_control(&self) -> FlowControlClient {
+        FlowControlClient::new(self.transport.clone())
+    }
+
+    /// The keys that the engine signs its deliveries over HTTP with.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] or [`ClientError::Unreachable`] as the engine answers.
+    pub async fn signing_keys(&self) -> Result<SigningKeys, ClientError> {
+        self.transport.signing_keys().await
+    }
+
+    /// Promotes the engine's next signing key and makes a new one; gives what holds from now on. Endpoints that know both old
+    /// keys go on accepting deliveries; tell them the new ones before the next rotation.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] or [`ClientError::Unreachable`] as the engine answers. After the latter it is unknown whether the
+    /// keys were exchanged: look at [`signing_keys`](Self::signing_keys).
+    pub async fn rotate_signing_keys(&self) -> Result<SigningKeys, ClientError> {
+        self.transport.rotate_signing_keys().await
+    }
 }
 
 /// Run ids may be given as they were chosen, without `wfr_`.
@@ -294,6 +319,22 @@ pub trait Transport: Send + Sync + 'static {
     fn cancel(&self, filter: RunFilter) -> BoxFuture<'_, Result<u64, ClientError>>;
     /// Lists runs.
     fn logs(&self, query: LogQuery) -> BoxFuture<'_, Result<LogPage, ClientError>>;
+    /// Lists flow-control keys.
+    fn flow_controls(&self) -> BoxFuture<'_, Result<Vec<FlowControlInfo>, ClientError>>;
+    /// Looks at a flow-control key.
+    fn flow_control<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<FlowControlInfo, ClientError>>;
+    /// Changes a flow-control key.
+    fn change_flow_control<'a>(
+        &'a self,
+        key: &'a str,
+        change: FlowControlChange,
+    ) -> BoxFuture<'a, Result<(), ClientError>>;
+    /// Says how many deliveries are being made at once.
+    fn global_parallelism(&self) -> BoxFuture<'_, Result<GlobalParallelism, ClientError>>;
+    /// Reads the signing keys.
+    fn signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>>;
+    /// Exchanges the signing keys.
+    fn rotate_signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>>;
 }
 
 /// A call of the client that failed.

@@ -48,6 +48,16 @@ pub enum FailureCallback {
     None,
 }
 
+/// The keys that an engine signs its deliveries with. There are two, so that they can be exchanged without a gap: deliveries are
+/// signed with the current one, endpoints accept both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKeys {
+    /// Signs deliveries.
+    pub current: String,
+    /// Becomes the current key at the next rotation.
+    pub next: String,
+}
+
 /// The answer to a trigger.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

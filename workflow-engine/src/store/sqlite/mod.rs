@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use super::{StoreError, Stored};
 
 /// The version of the tables in `schema.sql`, kept in the file's `user_version`.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 3;
 
 /// SQLite before this version can corrupt a database when a connection resets the WAL while another one writes.
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;

@@ -5,7 +5,8 @@ use workflow::client::{RunFilter, RunState};
 
 use super::Sqlite;
 use crate::store::{
-    Attempts, DeadLetter, Delivery, DeliveryKind, Entry, Reader, Run, RunKey, StoreError, Stored, Waiter,
+    Attempts, DeadLetter, Delivery, DeliveryKind, Entry, Pinned, Reader, Run, RunKey, StoreError, Stored,
+    Waiter,
 };
 
 const RUN: &str = "SELECT key, id, state, created_at, finished_at, url, config, output, wake_at FROM runs";
@@ -90,6 +91,16 @@ impl Sqlite {
 
     pub(super) fn find_setting(&self, name: &str) -> Stored<Option<String>> {
         self.one("SELECT value FROM settings WHERE name = ?1", [name], |row| Ok(row.get(0)?))
+    }
+
+    pub(super) fn find_all_pinned(&self) -> Stored<Vec<(String, Pinned)>> {
+        self.many("SELECT paused, parallelism, rate, period, key FROM flow_controls", [], |row| {
+            Ok((row.get(4)?, pinned(row)?))
+        })
+    }
+
+    pub(super) fn find_pinned(&self, key: &str) -> Stored<Option<Pinned>> {
+        self.one("SELECT paused, parallelism, rate, period FROM flow_controls WHERE key = ?1", [key], pinned)
     }
 
     pub(super) fn number(&self, sql: &str, params: impl rusqlite::Params) -> Stored<Option<i64>> {
@@ -218,6 +229,10 @@ fn waiter(row: &Row<'_>) -> Stored<Waiter> {
         deadline: row.get(4)?,
         detail: serde_json::from_str(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)?,
     })
+}
+
+fn pinned(row: &Row<'_>) -> Stored<Pinned> {
+    Ok(Pinned { paused: row.get(0)?, parallelism: row.get(1)?, rate: row.get(2)?, period: row.get(3)? })
 }
 
 /// Conditions of a `WHERE` clause and their values.
