@@ -10,7 +10,8 @@
 mod attach;
 mod rejection;
 mod serve;
+mod serve_many;
 mod translate;
 mod workers;
 
-pub use self::{attach::attach, serve::serve};
+pub use self::{attach::attach, serve::serve, serve_many::serve_many};

@@ -48,7 +48,7 @@ where
     web::post().to(answer::<W>)
 }
 
-async fn answer<W>(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, Error>
+pub(crate) async fn answer<W>(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, Error>
 where
     W: Workflow,
     W::Args: FromRequest + 'static,

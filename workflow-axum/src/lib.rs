@@ -27,8 +27,10 @@
 
 mod attach;
 mod serve;
+mod serve_many;
 
 pub use self::{
     attach::attach,
     serve::{WorkflowHandler, serve},
+    serve_many::{WorkflowsHandler, serve_many},
 };

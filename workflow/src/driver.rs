@@ -26,13 +26,14 @@ use crate::{
     },
     engine::{BoxFuture, Mode, Reply, Report, ReportError, Reporter},
     error::panicked,
+    hooks::Observed,
     replay::{Action, Ending, Replay},
 };
 
 /// A workflow function, called: it gives its output as JSON.
 pub(crate) type Program<'a> = dyn Future<Output = crate::Result<Option<String>>> + Send + 'a;
 
-/// Drives an invocation to its end.
+/// Drives an invocation to its end, and tells the app's hooks.
 ///
 /// # Errors
 ///
@@ -43,36 +44,93 @@ pub(crate) async fn drive<'a>(
     exchange: &'a Exchange,
     mut replay: Replay,
     reporter: &'a dyn Reporter,
+    observed: &Observed,
 ) -> Result<Ending, ReportError> {
     let now = || reporter.now();
     let mut driver = Driver::new(program, exchange);
-    exchange.next_group(replay.attempt());
+    let mut output = None;
+    if !replay.is_replaying() {
+        observed.tell(|hooks, run| hooks.run_started(run));
+    }
+    exchange.next_group(replay.attempt(), replay.is_replaying());
     loop {
         while let Some(action) = replay.next_action() {
             match action {
-                Action::Run { member, attempt } => driver.put(member, Turn::Run { attempt }),
+                Action::Run { member, attempt } => {
+                    begins(observed, &replay, member, attempt);
+                    exchange.run_begins();
+                    driver.put(member, Turn::Run { attempt });
+                }
                 Action::Report { member, report } => {
                     log(&report, reporter.mode());
-                    driver.reports.push(Box::pin(async move { (member, reporter.report(report).await) }));
+                    match (&report, member) {
+                        (Report::Append(_), _) => {}
+                        (Report::Failed(failure), _) => {
+                            observed.tell(|hooks, run| hooks.attempt_failed(run, failure));
+                        }
+                        (Report::Complete { output: returned }, _) => output.clone_from(returned),
+                        (_, Some(member)) => begins(observed, &replay, member, 1),
+                        (_, None) => {}
+                    }
+                    let ran = match &report {
+                        Report::Append(step) if observed.is_observed() => step.out.clone(),
+                        _ => None,
+                    };
+                    driver.reports.push(Box::pin(async move {
+                        Answer { member, ran, reply: reporter.report(report).await }
+                    }));
                 }
                 Action::Release { results, attempt } => {
-                    driver.release(results, attempt);
+                    driver.release(results, attempt, replay.is_replaying());
                     tokio::task::coop::consume_budget().await;
                 }
-                Action::End(ending) => return Ok(ending),
+                Action::End(ending) => {
+                    if matches!(ending, Ending::Completed) {
+                        observed.tell(|hooks, run| hooks.run_completed(run, output.as_deref()));
+                    }
+                    return Ok(ending);
+                }
             }
         }
         match driver.next().await {
-            Happening::Answered((member, Ok(reply))) => replay.replied(member, reply, now),
-            Happening::Answered((Some(member), Err(refusal))) if refusal.permanent => replay
-                .refused(member, refusal.message)
-                .map_err(|message| ReportError { message, permanent: true })?,
-            Happening::Answered((_, Err(error))) => return Err(error),
+            Happening::Answered(Answer { member, ran, reply }) => match (member, reply) {
+                (member, Ok(reply)) => {
+                    recorded(observed, &replay, member, ran, &reply);
+                    replay.replied(member, reply, now);
+                }
+                (Some(member), Err(refusal)) if refusal.permanent => replay
+                    .refused(member, refusal.message)
+                    .map_err(|message| ReportError { message, permanent: true })?,
+                (_, Err(error)) => return Err(error),
+            },
             Happening::Returned(result) => replay.returned(result),
             Happening::Polled => {}
         }
         driver.feed(&mut replay, now);
     }
+}
+
+/// Tells the hooks that a step begins.
+fn begins(observed: &Observed, replay: &Replay, member: usize, attempt: u32) {
+    observed.tell(|hooks, run| {
+        if let Some(step) = replay.produced(member) {
+            hooks.before_step(run, &step, attempt);
+        }
+    });
+}
+
+/// Tells the hooks that a step is recorded. An engine that goes on elsewhere has taken what the body gave (`ran`).
+fn recorded(observed: &Observed, replay: &Replay, member: Option<usize>, ran: Option<String>, reply: &Reply) {
+    observed.tell(|hooks, run| {
+        let out = match reply {
+            Reply::Recorded(step) => step.out.as_deref(),
+            Reply::Pending if ran.is_some() => ran.as_deref(),
+            _ => return,
+        };
+        if let Some(step) = member.and_then(|member| replay.produced(member)) {
+            hooks.after_step(run, &step, out);
+        }
+    });
 }
 
 /// Polls the function and hands its steps their turns.
@@ -86,8 +144,14 @@ pub(crate) struct Driver<'a> {
     reports: FuturesUnordered<BoxFuture<'a, Answer>>,
 }
 
-/// The engine's answer to a report about a member of the group or, without one, about the invocation.
-type Answer = (Option<usize>, Result<Reply, ReportError>);
+/// The engine's answer to a report.
+pub(crate) struct Answer {
+    /// The member of the group that it is about; of an answer about the invocation, none.
+    member: Option<usize>,
+    /// What a body gave, where somebody wants to know.
+    ran: Option<String>,
+    reply: Result<Reply, ReportError>,
+}
 
 /// What a driver waits for.
 pub(crate) enum Happening {
@@ -174,8 +238,14 @@ impl<'a> Driver<'a> {
     }
 
     /// Gives all steps of the group their results; the code that now runs is in this attempt.
-    pub(crate) fn release(&mut self, results: Vec<Option<crate::protocol::Step>>, attempt: u32) {
-        self.exchange.next_group(attempt);
+    /// `replaying` says whether it has run before.
+    pub(crate) fn release(
+        &mut self,
+        results: Vec<Option<crate::protocol::Step>>,
+        attempt: u32,
+        replaying: bool,
+    ) {
+        self.exchange.next_group(attempt, replaying);
         for (slot, result) in self.group.drain(..).zip(results) {
             if let Some(step) = result {
                 slot.put(Turn::Done(step));

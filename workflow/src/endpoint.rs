@@ -11,14 +11,18 @@ mod direct;
 mod failed;
 mod http_delivery;
 mod invocation;
+mod many;
 
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode, header::HOST};
 
-pub use self::answer::rejected;
 pub(crate) use self::invocation::users_headers;
+pub use self::{
+    answer::rejected,
+    many::{is_at, unknown_workflow},
+};
 use self::{http_delivery::Asked, invocation::Invocation};
 use crate::{
     Workflow,
@@ -52,7 +56,7 @@ pub async fn handle<W: Workflow>(request: Request, args: W::Args) -> Response<By
         return match &delivery.task {
             Task::GoOn { history, failed_attempts, reporter } => {
                 Invocation::in_process(delivery, history, failed_attempts, reporter, &request.headers)
-                    .run::<W>(args)
+                    .run::<W>(args, request.engine.as_ref())
                     .await
             }
             Task::Failed(failure) => {
@@ -74,7 +78,7 @@ pub async fn handle<W: Workflow>(request: Request, args: W::Args) -> Response<By
         EngineKind::Embedded(_) => direct::start::<W>(&engine, &request).await,
         EngineKind::Http(http) => match http_delivery::classify(http, &request) {
             Asked::Start => direct::start::<W>(&engine, &request).await,
-            Asked::GoOn(invocation) => invocation.run::<W>(args).await,
+            Asked::GoOn(invocation) => invocation.run::<W>(args, Some(&engine)).await,
             Asked::Nothing(answer) => answer,
         },
     }

@@ -72,6 +72,7 @@ mod error;
 mod event;
 mod failure;
 mod flow_control;
+mod hooks;
 mod json;
 mod options;
 pub mod protocol;
@@ -83,12 +84,16 @@ pub use workflow_macros::{Event, workflow};
 
 pub use self::{
     client::{Client, ClientError},
-    context::{Notify, NotifyStep, StepBuilder, StepFailure, WaitResult, WaitStep, WorkflowContext},
+    context::{
+        CallResponse, CallStep, InvokeResult, InvokeStep, Notify, NotifyStep, StepBuilder, StepFailure,
+        WaitResult, WaitStep, WebhookRequest, WebhookStep, WorkflowContext, api,
+    },
     engine::EngineHandle,
     error::{Error, Result},
     event::{Event, EventId, EventName},
     failure::FailedRun,
     flow_control::{FlowControl, FlowControlError},
+    hooks::Hooks,
     options::{FlowLimits, WorkflowOptions},
     workflow::{PayloadError, Workflow},
 };

@@ -30,6 +30,7 @@ macro_rules! conformance {
         $crate::conformance!($harness; routing:
             only_a_post_reaches_a_workflow
             a_nested_workflow_knows_its_whole_path
+            workflows_that_share_a_route_are_told_apart_by_their_names
         );
         $crate::conformance!($harness; starting:
             a_post_starts_a_run_and_names_it

@@ -27,3 +27,20 @@ pub async fn a_nested_workflow_knows_its_whole_path<H: Harness>() {
         assert_eq!(echo.begin, "you");
     }
 }
+
+/// The last segment of the path is the name of the workflow, and nothing else is a workflow there.
+pub async fn workflows_that_share_a_route_are_told_apart_by_their_names<H: Harness>() {
+    let site = Site::<H>::embedded().await;
+    let run = run_id(&site.send("POST", "/many/echo?from=here", &[], "\"you\"").await);
+    let echo: Echo = site.output(&run).await;
+    assert_eq!((echo.url.as_str(), echo.begin.as_str()), ("/many/echo?from=here", "you"));
+
+    let run = run_id(&site.send("POST", "/many/play", &[("x-caller", "ada")], "\"Greet\"").await);
+    assert_eq!(site.output::<String>(&run).await, "hello ada");
+
+    let answer = site.send("POST", "/many/ech", &[], "\"you\"").await;
+    assert_eq!(answer.status, 404);
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(body.contains("`ech`") && body.contains("echo, play"), "{body}");
+    assert_eq!(site.runs().await.len(), 2);
+}

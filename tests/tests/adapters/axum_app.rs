@@ -12,7 +12,7 @@ use axum::{
 use http::{StatusCode, header::WWW_AUTHENTICATE, request::Parts};
 use tokio::{sync::oneshot, task::JoinHandle};
 use workflow::{EngineHandle, WorkflowContext, workflow};
-use workflow_axum::{attach, serve};
+use workflow_axum::{attach, serve, serve_many};
 use workflow_tests::{
     Probe,
     adapters::{self, Act, Harness, REFUSED, REFUSES, echo},
@@ -31,6 +31,7 @@ impl Harness for Axum {
             .route("/hello", get(async || "hello"))
             .route("/echo", post(serve::<echo>()))
             .route("/play", post(serve::<play>()))
+            .route("/many/{workflow}", post(serve_many::<(echo, play)>()))
             .nest("/nested", Router::new().nest("/deep", Router::new().route("/echo", post(serve::<echo>()))))
             .layer(from_fn(refuse))
             .with_state(probe);

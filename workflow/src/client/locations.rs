@@ -44,6 +44,28 @@ impl Locations {
     }
 }
 
+impl Locations {
+    /// The URL of a workflow for another one whose URL is `own`: where it was told to be or, else, beside that one.
+    pub(crate) fn url_beside<W: Workflow>(&self, own: &str) -> String {
+        self.url_of::<W>().unwrap_or_else(|_| {
+            let path = own.split(['?', '#']).next().unwrap_or(own);
+            let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+            format!("{folder}/{}", segment_of::<W>())
+        })
+    }
+
+    /// A URL as a workflow at `own` means it: a path is one of the same app.
+    pub(crate) fn absolute(own: &str, url: &str) -> String {
+        if !url.starts_with('/') {
+            return url.to_owned();
+        }
+        match url::Url::parse(own).and_then(|own| own.join(url)) {
+            Ok(absolute) => absolute.to_string(),
+            Err(_) => url.to_owned(),
+        }
+    }
+}
+
 /// The name of the function, which the workflow's own name may differ from.
 fn rust_name<W: Workflow>() -> &'static str {
     let path = type_name::<W>();
@@ -51,6 +73,6 @@ fn rust_name<W: Workflow>() -> &'static str {
 }
 
 /// The workflow's name as paths have it: with dashes.
-fn segment_of<W: Workflow>() -> String {
+pub(crate) fn segment_of<W: Workflow>() -> String {
     W::NAME.replace('_', "-")
 }

@@ -35,7 +35,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-pub(crate) use self::{connection::Connection, http::deliver_notification, locations::Locations};
+pub(crate) use self::{
+    connection::Connection,
+    http::deliver_notification,
+    locations::{Locations, segment_of},
+};
 pub use self::{
     flow_control::{FlowControlChange, FlowControlClient, FlowControlInfo, GlobalParallelism},
     http::HttpTransport,

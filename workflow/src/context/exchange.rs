@@ -9,6 +9,8 @@ use std::{
     thread::{self, ThreadId},
 };
 
+use tracing::{Dispatch, dispatcher};
+
 use super::slot::{Slot, Ticket};
 use crate::{
     Error,
@@ -54,6 +56,8 @@ struct State {
     running: Option<Running>,
     /// The attempt of the code between steps.
     attempt: u32,
+    /// Whether the code between steps has run before.
+    replaying: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -63,10 +67,15 @@ struct Running {
 }
 
 impl Exchange {
-    /// The driver's side: polls the function, and says whether that has brought anything.
+    /// The driver's side: polls the function, and says whether that has brought anything. While its code runs that has run
+    /// before, what it traces goes nowhere: it was told the first time.
     pub(crate) fn while_polled<T>(&self, poll: impl FnOnce() -> T) -> (T, bool) {
-        self.lock().polled_by = Some(thread::current().id());
-        let polled = poll();
+        let replaying = {
+            let mut state = self.lock();
+            state.polled_by = Some(thread::current().id());
+            state.replaying
+        };
+        let polled = if replaying { dispatcher::with_default(&Dispatch::none(), poll) } else { poll() };
         let mut state = self.lock();
         state.polled_by = None;
         let fresh = mem::take(&mut state.fresh);
@@ -86,10 +95,17 @@ impl Exchange {
 
     /// The driver's side: a new group may begin, and the code before it is in this attempt. Claims that have waited for that
     /// are news.
-    pub(crate) fn next_group(&self, attempt: u32) {
+    /// `replaying` says whether that code has run before.
+    pub(crate) fn next_group(&self, attempt: u32, replaying: bool) {
         let mut state = self.lock();
         state.attempt = attempt;
+        state.replaying = replaying;
         state.fresh |= !state.news.claims.is_empty();
+    }
+
+    /// The driver's side: a body is about to run, and what it traces is new.
+    pub(crate) fn run_begins(&self) {
+        self.lock().replaying = false;
     }
 
     /// The attempt of the running step or, outside of one, of the code between steps.

@@ -3,13 +3,18 @@
 //! A step is a future. When it is polled first it puts a *claim* on the [`exchange`](exchange::Exchange); the driver takes
 //! all claims of one poll as a group, and puts each step's *turn* back: run your body now, or here is your result.
 
+pub mod api;
+mod call;
 pub(crate) mod exchange;
+mod invoke;
+mod lazy;
 mod notify;
 mod results;
 mod run;
 mod sleep;
 pub(crate) mod slot;
 mod wait;
+mod webhook;
 
 use std::{
     fmt,
@@ -17,16 +22,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use bytes::Bytes;
 use http::HeaderMap;
 
 use self::exchange::Exchange;
 pub use self::{
+    call::{CallResponse, CallStep},
+    invoke::{InvokeResult, InvokeStep},
     notify::NotifyStep,
     results::{Notify, StepFailure, WaitResult},
     run::StepBuilder,
     wait::WaitStep,
+    webhook::{WebhookRequest, WebhookStep},
 };
-use crate::engine::RunInfo;
+use crate::{client::Locations, engine::RunInfo, replay::Fault};
 
 /// The context of a running workflow: its payload of type `P`, its run, and its steps.
 ///
@@ -41,6 +50,18 @@ pub(crate) struct Invocation<P> {
     pub(crate) run: RunInfo,
     pub(crate) headers: HeaderMap,
     pub(crate) exchange: Arc<Exchange>,
+    /// Where other workflows of the app are.
+    pub(crate) locations: Arc<Locations>,
+    /// How long an attempt of a step may take, unless the step says otherwise.
+    pub(crate) step_timeout: Option<Duration>,
+}
+
+impl Invocation<Bytes> {
+    /// The invocation with its payload, once that has been read.
+    pub(crate) fn with_payload<P>(self, payload: P) -> Invocation<P> {
+        let Self { payload: _, run, headers, exchange, locations, step_timeout } = self;
+        Invocation { payload, run, headers, exchange, locations, step_timeout }
+    }
 }
 
 impl<P> WorkflowContext<P> {
@@ -83,6 +104,26 @@ impl<P> WorkflowContext<P> {
     /// It differs from invocation to invocation, so steps must not depend on it; what is done inside of one may.
     pub fn attempt(&self) -> u32 {
         self.invocation.exchange.attempt()
+    }
+}
+
+impl<P> WorkflowContext<P> {
+    /// Cancels this run: it ends as cancelled, without a failure function and without an entry in the dead letter queue. The
+    /// function ends here; whatever it still waits for beside this is given up.
+    ///
+    /// ```
+    /// # async fn f(ctx: workflow::WorkflowContext<u32>) -> workflow::Result<String> {
+    /// if *ctx.request_payload() == 0 {
+    ///     return ctx.cancel().await;
+    /// }
+    /// # Ok(String::new()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None: it never returns. The type is that of the function, so that it can be returned.
+    pub async fn cancel<T>(&self) -> crate::Result<T> {
+        self.invocation.exchange.fail(Fault::Canceled).await
     }
 }
 

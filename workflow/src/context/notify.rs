@@ -9,11 +9,10 @@ use std::{
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::{Notify, WorkflowContext, exchange::Exchange};
+use super::{Notify, WorkflowContext, exchange::Exchange, lazy::Lazy};
 use crate::{
     Error, Event, EventName,
     client::Notified,
-    engine::BoxFuture,
     json,
     protocol::{Step, run_id::run_id_of},
     replay::{Claim, Fault, Work},
@@ -52,7 +51,9 @@ impl<P> WorkflowContext<P> {
             run_id: None,
             location: Location::caller(),
         };
-        NotifyStep { exchange: &self.invocation.exchange, request: Some(request), sending: None }
+        NotifyStep(Lazy::new(&self.invocation.exchange, request, |exchange, request| {
+            Box::pin(send(exchange, request))
+        }))
     }
 
     /// Notifies of an event whose type says what it is called. Else as [`notify`](Self::notify).
@@ -79,12 +80,7 @@ impl<P> WorkflowContext<P> {
 
 /// A notification about to be sent, as a step. Made by [`WorkflowContext::notify`].
 #[must_use = "a step does nothing until it is awaited"]
-pub struct NotifyStep<'a> {
-    exchange: &'a Exchange,
-    /// Until the first poll.
-    request: Option<Request>,
-    sending: Option<BoxFuture<'a, crate::Result<Notify>>>,
-}
+pub struct NotifyStep<'a>(Lazy<'a, Request, Notify>);
 
 struct Request {
     name: String,
@@ -96,26 +92,17 @@ struct Request {
 
 impl NotifyStep<'_> {
     /// Notifies this run only: its oldest wait for the event or, if there is none yet, its next one (lookback).
-    pub fn run_id(mut self, run_id: impl Into<String>) -> Self {
-        if let Some(request) = &mut self.request {
-            request.run_id = Some(run_id_of(&run_id.into()));
-        }
-        self
+    pub fn run_id(self, run_id: impl Into<String>) -> Self {
+        let run_id = run_id_of(&run_id.into());
+        Self(self.0.set(|request| request.run_id = Some(run_id)))
     }
 }
 
 impl Future for NotifyStep<'_> {
     type Output = crate::Result<Notify>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { exchange, request, sending } = self.get_mut();
-        if let Some(request) = request.take() {
-            *sending = Some(Box::pin(send(exchange, request)));
-        }
-        match sending {
-            Some(sending) => sending.as_mut().poll(cx),
-            None => Poll::Pending,
-        }
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx)
     }
 }
 
@@ -180,13 +167,6 @@ mod tests {
         assert_eq!(one.notify_response[0].workflow_run_id, "wfr_1");
         step.out = None;
         assert!(notified(&step).is_err());
-    }
-
-    #[test]
-    fn a_step_that_notifies_can_be_sent_to_another_thread() {
-        fn is_send(_: impl Send) {}
-        let exchange = Exchange::default();
-        is_send(NotifyStep { exchange: &exchange, request: None, sending: None });
     }
 
     #[test]

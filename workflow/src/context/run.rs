@@ -1,8 +1,9 @@
 //! Steps that run a function of the user.
 
-use std::panic::Location;
+use std::{panic::Location, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
+use tracing::Instrument as _;
 
 use super::{StepFailure, WorkflowContext, exchange::Exchange, slot::Turn};
 use crate::{
@@ -94,6 +95,7 @@ impl<P> WorkflowContext<P> {
             exchange: &self.invocation.exchange,
             name: name.into(),
             retries: None,
+            timeout: self.invocation.step_timeout,
             location: Location::caller(),
         }
     }
@@ -105,6 +107,7 @@ pub struct StepBuilder<'a> {
     exchange: &'a Exchange,
     name: String,
     retries: Option<u32>,
+    timeout: Option<Duration>,
     location: &'static Location<'static>,
 }
 
@@ -118,6 +121,13 @@ impl<'a> StepBuilder<'a> {
         self
     }
 
+    /// How long one attempt of this step may take, instead of as long as the workflow says. It is then given up where it
+    /// waits, and counts as failed.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
     /// See [`WorkflowContext::run`].
     ///
     /// # Errors
@@ -128,9 +138,9 @@ impl<'a> StepBuilder<'a> {
         T: Serialize + DeserializeOwned,
         F: AsyncFnOnce() -> crate::Result<T>,
     {
-        let Self { exchange, name, retries, location } = self;
+        let Self { exchange, name, retries, timeout, location } = self;
         let work = Work::Run { max_retries: retries, record_failure: false };
-        run_step(exchange, Claim { name, work, location }, body)
+        run_step(exchange, Claim { name, work, location }, timeout, body)
     }
 
     /// See [`WorkflowContext::try_run`].
@@ -143,26 +153,33 @@ impl<'a> StepBuilder<'a> {
         T: Serialize + DeserializeOwned,
         F: AsyncFnOnce() -> crate::Result<T>,
     {
-        let Self { exchange, name, retries, location } = self;
+        let Self { exchange, name, retries, timeout, location } = self;
         let work = Work::Run { max_retries: retries, record_failure: true };
-        let step = run_step(exchange, Claim { name, work, location }, async || body().await.map(Ok));
+        let step = run_step(exchange, Claim { name, work, location }, timeout, async || body().await.map(Ok));
         async { step.await.unwrap_or_else(|error| Err(StepFailure { message: error.to_string() })) }
     }
 }
 
 /// Claims a step and, when it is its turn, runs the body, hands its result over, and waits until one is recorded.
-async fn run_step<T, F>(exchange: &Exchange, claim: Claim, body: F) -> crate::Result<T>
+async fn run_step<T, F>(
+    exchange: &Exchange,
+    claim: Claim,
+    timeout: Option<Duration>,
+    body: F,
+) -> crate::Result<T>
 where
     T: Serialize + DeserializeOwned,
     F: AsyncFnOnce() -> crate::Result<T>,
 {
     let location = claim.location;
+    let name = claim.name.clone();
     let mut ticket = exchange.claim(claim).await?;
     let (step, own) = match ticket.turn().await {
         Turn::Done(step) => (step, None),
         Turn::Run { attempt } => {
             let member = ticket.member().unwrap_or_default();
-            let result = exchange.run_body(member, attempt, body()).await;
+            let span = tracing::info_span!("step", name, attempt);
+            let result = exchange.run_body(member, attempt, within(timeout, body()).instrument(span)).await;
             let own = match result.and_then(through_json) {
                 Ok((value, out)) => {
                     ticket.ran(Ok(out.clone()));
@@ -183,6 +200,17 @@ where
             Err(reason) => exchange.fail(Fault::unfit::<T>(&step, location, reason)).await,
         },
     }
+}
+
+/// Gives an attempt up that takes too long.
+async fn within<T>(
+    timeout: Option<Duration>,
+    attempt: impl Future<Output = crate::Result<T>>,
+) -> crate::Result<T> {
+    let Some(timeout) = timeout else { return attempt.await };
+    tokio::time::timeout(timeout, attempt).await.unwrap_or_else(|_| {
+        Err(Error::msg(format!("the step took longer than its timeout of {timeout:?} and was given up")))
+    })
 }
 
 /// Encodes a result and decodes it again: the function must see what it would see on replay.

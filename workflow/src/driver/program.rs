@@ -3,34 +3,28 @@
 use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
-use http::HeaderMap;
 use serde::Serialize;
 
-use crate::{
-    Error, Workflow, WorkflowContext,
-    context::{self, exchange::Exchange},
-    engine::RunInfo,
-    replay::Divergence,
-};
+use crate::{Error, Workflow, WorkflowContext, context::Invocation, replay::Divergence};
 
 /// Calls the function of `W` with a run's payload; gives its output as JSON, nothing for null.
 ///
 /// A payload that does not fit fails the run for good, unless the run has recorded something already: it did fit then, and
 /// what has changed is the code.
 pub(crate) async fn program<W: Workflow>(
-    run: RunInfo,
-    payload: Bytes,
-    headers: HeaderMap,
+    invocation: Invocation<Bytes>,
     has_history: bool,
-    exchange: Arc<Exchange>,
     args: W::Args,
 ) -> crate::Result<Option<String>> {
-    match W::payload(&payload) {
+    match W::payload(&invocation.payload) {
         Ok(payload) => {
-            let invocation = context::Invocation { payload, run, headers, exchange };
-            output(W::run(WorkflowContext::new(invocation), args)).await
+            let ctx = WorkflowContext::new(invocation.with_payload(payload));
+            output(W::run(ctx, args)).await
         }
-        Err(misfit) if has_history => exchange.fail(Divergence::payload(misfit.to_string()).into()).await,
+        Err(misfit) if has_history => {
+            let exchange = Arc::clone(&invocation.exchange);
+            exchange.fail(Divergence::payload(misfit.to_string()).into()).await
+        }
         Err(misfit) => Err(Error::non_retryable(format!("the payload {misfit}"))),
     }
 }

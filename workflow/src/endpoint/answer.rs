@@ -53,7 +53,7 @@ pub(super) fn not_understood(message: &str) -> Response<Bytes> {
 /// The outcome of an invocation.
 pub(super) fn ended(run_id: &str, ending: Result<Ending, ReportError>) -> Response<Bytes> {
     match ending {
-        Ok(Ending::Completed | Ending::Suspended | Ending::RunEnded) => success(run_id),
+        Ok(Ending::Completed | Ending::Canceled | Ending::Suspended | Ending::RunEnded) => success(run_id),
         Ok(Ending::Repeated) => finished(run_id, "duplicate-step"),
         Ok(Ending::Failed(failure)) => failed(&failure),
         Err(error) => {

@@ -8,10 +8,11 @@ use tracing::Instrument as _;
 
 use super::answer;
 use crate::{
-    Workflow,
-    context::exchange::Exchange,
+    EngineHandle, Workflow,
+    context::{self, exchange::Exchange},
     driver::{drive, program},
     engine::{Delivery, FailedAttempts, Reporter, RunInfo},
+    hooks::Observed,
     protocol::{Step, headers},
     replay::{Attempts, Ending, Replay},
 };
@@ -45,19 +46,32 @@ impl Invocation {
         }
     }
 
-    /// Calls the function and drives it as far as it goes.
-    pub(super) async fn run<W: Workflow>(self, args: W::Args) -> Response<Bytes> {
+    /// Calls the function and drives it as far as it goes. `engine` is what the app says of its workflows.
+    pub(super) async fn run<W: Workflow>(
+        self,
+        args: W::Args,
+        engine: Option<&EngineHandle>,
+    ) -> Response<Bytes> {
         let span = tracing::info_span!("workflow", name = W::NAME, run = %self.run.id);
-        self.invoke::<W>(args).instrument(span).await
+        self.invoke::<W>(args, engine).instrument(span).await
     }
 
-    async fn invoke<W: Workflow>(self, args: W::Args) -> Response<Bytes> {
+    async fn invoke<W: Workflow>(self, args: W::Args, engine: Option<&EngineHandle>) -> Response<Bytes> {
         let run_id = self.run.id.clone();
         let exchange = Arc::new(Exchange::default());
         let begun = !self.history.is_empty();
-        let program = program::<W>(self.run, self.payload, self.headers, begun, Arc::clone(&exchange), args);
+        let observed = Observed::new(engine.and_then(EngineHandle::told), &self.run);
+        let invocation = context::Invocation {
+            payload: self.payload,
+            run: self.run,
+            headers: self.headers,
+            exchange: Arc::clone(&exchange),
+            locations: engine.map(EngineHandle::locations).unwrap_or_default(),
+            step_timeout: W::OPTIONS.timeout,
+        };
+        let program = program::<W>(invocation, begun, args);
         let replay = Replay::new(self.reporter.mode(), self.history, self.attempts);
-        let ending = drive(pin!(program), &exchange, replay, &*self.reporter).await;
+        let ending = drive(pin!(program), &exchange, replay, &*self.reporter, &observed).await;
         log(&ending);
         answer::ended(&run_id, ending)
     }
@@ -74,6 +88,7 @@ pub(crate) fn users_headers(all: &HeaderMap) -> HeaderMap {
 
 fn log(ending: &Result<Ending, crate::engine::ReportError>) {
     match ending {
+        Ok(Ending::Canceled) => tracing::debug!("the workflow has cancelled its run"),
         Ok(Ending::Completed) => tracing::debug!("the workflow has returned"),
         Ok(Ending::Suspended) => tracing::trace!("the run is suspended"),
         Ok(Ending::RunEnded) => tracing::debug!("the run has ended elsewhere"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{App, Embedded, HttpEngine};
-use crate::{Client, Workflow, client::Locations};
+use crate::{Client, Hooks, Workflow, client::Locations};
 
 /// The engine that an app is attached to. Cheap to clone.
 ///
@@ -12,6 +12,7 @@ use crate::{Client, Workflow, client::Locations};
 pub struct EngineHandle {
     kind: EngineKind,
     locations: Arc<Locations>,
+    hooks: Option<Arc<dyn Hooks>>,
 }
 
 /// Which kind of engine it is.
@@ -30,7 +31,7 @@ impl EngineHandle {
     }
 
     fn of(kind: EngineKind) -> Self {
-        Self { kind, locations: Arc::default() }
+        Self { kind, locations: Arc::default(), hooks: None }
     }
 
     /// Which kind of engine it is.
@@ -49,6 +50,22 @@ impl EngineHandle {
     pub fn workflow_at<W: Workflow>(mut self, url: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.locations).set::<W>(url.into());
         self
+    }
+
+    /// Tells these how the runs of the app go on. A second call replaces the first.
+    pub fn hooks(mut self, hooks: impl Hooks) -> Self {
+        self.hooks = Some(Arc::new(hooks));
+        self
+    }
+
+    /// Where the app's workflows are, as far as it was told.
+    pub(crate) fn locations(&self) -> Arc<Locations> {
+        Arc::clone(&self.locations)
+    }
+
+    /// Who is told how runs go on.
+    pub(crate) fn told(&self) -> Option<Arc<dyn Hooks>> {
+        self.hooks.clone()
     }
 
     /// A client for this engine, which knows where the workflows are that this handle was told of.

@@ -5,11 +5,13 @@
 pub mod duration;
 pub mod headers;
 mod history;
+mod results;
 pub mod run_id;
 pub mod signature;
 mod step;
 
 pub use self::{
     history::{HistoryError, StepDelivery},
+    results::{CallOut, InvokeOut, Webhook, WebhookOut},
     step::{Step, StepType},
 };

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use super::ProducedStep;
 use crate::{
-    engine::Report,
+    client::Trigger,
+    engine::{HttpCall, Report},
     protocol::{
         Step, StepType,
         duration::{format_duration, whole_seconds},
@@ -55,6 +56,19 @@ pub(crate) enum Work {
         /// The one run to notify.
         run_id: Option<String>,
     },
+    /// Lets the engine send an HTTP request.
+    Call(Box<HttpCall>),
+    /// Runs another workflow.
+    Invoke(Box<Trigger>),
+    /// Makes a webhook.
+    CreateWebhook,
+    /// Waits for a call of a webhook.
+    WaitForWebhook {
+        /// The id of the event that such a call is.
+        event_id: String,
+        /// For how long at most.
+        timeout: Duration,
+    },
 }
 
 impl Claim {
@@ -66,6 +80,10 @@ impl Claim {
             Work::SleepUntil(_) => StepType::SleepUntil,
             Work::Wait { .. } => StepType::Wait,
             Work::Notify { .. } => StepType::Notify,
+            Work::Call(_) => StepType::Call,
+            Work::Invoke(_) => StepType::Invoke,
+            Work::CreateWebhook => StepType::CreateWebhook,
+            Work::WaitForWebhook { .. } => StepType::WaitForWebhook,
         }
     }
 
@@ -98,7 +116,7 @@ impl Claim {
     pub(super) fn plan(&self, id: u32, concurrent: u32) -> Step {
         let mut step = self.step(0, concurrent);
         step.target_step = Some(id);
-        if let Work::Wait { event_id, timeout } = &self.work {
+        if let Work::Wait { event_id, timeout } | Work::WaitForWebhook { event_id, timeout } = &self.work {
             step.wait_event_id = Some(event_id.clone());
             step.timeout = Some(format_duration(*timeout));
         }
@@ -116,7 +134,7 @@ impl Claim {
                 Some(Report::Sleep { step, park })
             }
             Work::SleepUntil(_) => Some(Report::Sleep { step, park }),
-            Work::Wait { event_id, timeout } => {
+            Work::Wait { event_id, timeout } | Work::WaitForWebhook { event_id, timeout } => {
                 step.wait_event_id = Some(event_id.clone());
                 Some(Report::Wait { step, event_id: event_id.clone(), timeout: *timeout, park })
             }
@@ -126,6 +144,9 @@ impl Claim {
                 data: data.clone(),
                 run_id: run_id.clone(),
             }),
+            Work::Call(call) => Some(Report::Call { step, call: call.clone(), park }),
+            Work::Invoke(child) => Some(Report::Invoke { step, child: child.clone(), park }),
+            Work::CreateWebhook => Some(Report::CreateWebhook(step)),
         }
     }
 }

@@ -41,6 +41,8 @@ pub enum DivergenceKind {
         /// The message of the error that it returned, if it did, or of its panic.
         error: Option<String>,
     },
+    /// The code cancels the run, although more is recorded.
+    Canceled,
     /// The type of a step's result.
     Result {
         /// The type that the code wants.
@@ -123,6 +125,11 @@ impl Divergence {
         Self::new(DivergenceKind::Returned { error }, step.position(), Some(step.into()), None)
     }
 
+    /// The code cancels the run before this step of the history.
+    pub(crate) fn canceled(step: &Step) -> Self {
+        Self::new(DivergenceKind::Canceled, step.position(), Some(step.into()), None)
+    }
+
     /// The payload of a run that has a history does not fit.
     pub(crate) fn payload(reason: String) -> Self {
         Self::new(DivergenceKind::Payload { reason }, 0, None, None)
@@ -162,6 +169,9 @@ impl fmt::Display for Divergence {
             }
             DivergenceKind::Returned { error: Some(error) } => {
                 write!(f, "recorded is {recorded}, but the function has failed before it ({error})")?;
+            }
+            DivergenceKind::Canceled => {
+                write!(f, "recorded is {recorded}, but the code cancels the run before it")?;
             }
             DivergenceKind::Result { wanted, reason } => write!(
                 f,

@@ -11,6 +11,9 @@ pub(crate) enum Fault {
     /// The program does not fit its history.
     #[error(transparent)]
     Diverged(Box<Divergence>),
+    /// The program cancels its run.
+    #[error("the workflow cancels its run")]
+    Canceled,
     /// Two steps of a group have one name.
     #[error(
         "two steps that run side by side are both named `{name}`, at {first} and at {second}; steps that run at the same \

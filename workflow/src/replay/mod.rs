@@ -76,6 +76,8 @@ pub(crate) enum Action {
 pub(crate) enum Ending {
     /// The function has returned, and the engine knows.
     Completed,
+    /// The workflow has cancelled its own run, and the engine knows.
+    Canceled,
     /// There is nothing to do for now; the engine calls again.
     Suspended,
     /// The run has ended elsewhere.
@@ -100,8 +102,8 @@ pub(crate) struct Replay {
     unanswered: usize,
     /// The last report, to be made once all others are answered.
     conclusion: Option<Report>,
-    /// Whether the last report is that the function has returned.
-    completing: bool,
+    /// How the invocation ends once the last report is taken.
+    concluding: Option<Ending>,
     /// Whether the report that was made last lets the engine call again by itself.
     parked: bool,
     /// The failure that was reported last, for the answer.
@@ -126,7 +128,7 @@ impl Replay {
             retry_at: None,
             unanswered: 0,
             conclusion: None,
-            completing: false,
+            concluding: None,
             parked: false,
             failure: None,
             passed: None,
@@ -143,6 +145,11 @@ impl Replay {
     /// What to do next, if anything.
     pub(crate) fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// Whether something later is recorded than what the program has come to: the code that runs now has run before.
+    pub(crate) fn is_replaying(&self) -> bool {
+        self.recorded.first().is_some()
     }
 
     /// Whether no group is in flight, so that new claims make the next one.
@@ -204,7 +211,10 @@ impl Replay {
                     .map_or(Ending::Suspended, |failure| Ending::Failed(Box::new(failure)));
                 self.end(ending);
             }
-            (Reply::Done, None) if self.completing => self.end(Ending::Completed),
+            (Reply::Done, None) => {
+                let ending = self.concluding.take().unwrap_or(Ending::Suspended);
+                self.end(ending);
+            }
             (_, None) => self.end(Ending::Suspended),
             (_, Some(_)) if self.mode == Mode::Suspend => self.end(Ending::Suspended),
             (Reply::Recorded(step), Some(member)) => {
@@ -238,7 +248,7 @@ impl Replay {
         match (result, self.recorded.first()) {
             (Err(error), None) => self.conclude_failed(None, &error, false),
             (Ok(output), None) => {
-                self.completing = true;
+                self.concluding = Some(Ending::Completed);
                 self.conclude(Report::Complete { output });
             }
             (result, Some(step)) => {
@@ -262,6 +272,16 @@ impl Replay {
                 let blamed = self.group.step(outer);
                 self.conclude_failed(blamed, &Error::non_retryable(fault.to_string()), false);
             }
+            Fault::Canceled => match self.recorded.first() {
+                Some(step) => {
+                    let divergence = Divergence::canceled(step);
+                    self.fault(divergence.into());
+                }
+                None => {
+                    self.concluding = Some(Ending::Canceled);
+                    self.conclude(Report::Cancel);
+                }
+            },
             Fault::SameName { .. } | Fault::NoName { .. } => {
                 self.conclude_failed(None, &Error::non_retryable(fault.to_string()), false);
             }
@@ -435,6 +455,8 @@ impl Replay {
             report,
             Report::Sleep { park: true, .. }
                 | Report::Wait { park: true, .. }
+                | Report::Call { park: true, .. }
+                | Report::Invoke { park: true, .. }
                 | Report::Failed(Failure { park: true, .. })
         );
         self.unanswered += 1;

@@ -41,7 +41,7 @@ use serde_json::Value;
 pub use self::history::History;
 use crate::{
     Workflow,
-    context::exchange::Exchange,
+    context::{Invocation, exchange::Exchange},
     driver::{Driver, Happening, Program, program},
     engine::{Mode, Report},
     replay::{Action, Attempts, Replay},
@@ -66,6 +66,8 @@ pub enum Replayed {
         /// The error with its causes.
         message: String,
     },
+    /// The function cancels its run after the last recorded step.
+    Canceled,
     /// The function asks for what is not recorded yet.
     EndOfHistory {
         /// The step that would run next or, of steps that run side by side, those that are not recorded.
@@ -84,14 +86,15 @@ pub enum Replayed {
 /// If the code asks for something else than is recorded.
 pub async fn replay<W: Workflow>(history: &History, args: W::Args) -> Result<Replayed, Box<Divergence>> {
     let exchange = Arc::new(Exchange::default());
-    let program = program::<W>(
-        history.run.clone(),
-        history.payload.clone(),
-        history.headers.clone(),
-        !history.steps.is_empty(),
-        Arc::clone(&exchange),
-        args,
-    );
+    let invocation = Invocation {
+        payload: history.payload.clone(),
+        run: history.run.clone(),
+        headers: history.headers.clone(),
+        exchange: Arc::clone(&exchange),
+        locations: Arc::default(),
+        step_timeout: None,
+    };
+    let program = program::<W>(invocation, !history.steps.is_empty(), args);
     let replay = Replay::new(Mode::Continue, history.steps.clone(), Attempts::of_steps(&[]));
     follow(pin!(program), &exchange, replay).await
 }
@@ -103,12 +106,14 @@ async fn follow<'a>(
 ) -> Result<Replayed, Box<Divergence>> {
     let end_of_time = || i64::MAX;
     let mut driver = Driver::new(program, exchange);
-    exchange.next_group(replay.attempt());
+    exchange.next_group(replay.attempt(), replay.is_replaying());
     loop {
         let mut next = Vec::new();
         while let Some(action) = replay.next_action() {
             match action {
-                Action::Release { results, attempt } => driver.release(results, attempt),
+                Action::Release { results, attempt } => {
+                    driver.release(results, attempt, replay.is_replaying())
+                }
                 Action::Run { member, .. } | Action::Report { member: Some(member), .. } => {
                     next.extend(replay.produced(member));
                 }
@@ -136,6 +141,7 @@ fn conclude(report: Report, replay: &mut Replay) -> Result<Replayed, Box<Diverge
             let output = output.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default();
             Ok(Replayed::Completed { output })
         }
+        (None, Report::Cancel) => Ok(Replayed::Canceled),
         (None, Report::Failed(failure)) => Ok(Replayed::Failed { message: failure.message }),
         (None, _) => Ok(Replayed::EndOfHistory { next: Vec::new() }),
     }

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 use serde_json::{Value, json};
 use workflow::{
-    Workflow,
+    EngineHandle, Workflow,
     endpoint::{self, Request},
     engine::{
-        BoxFuture, Delivery, FailedAttempts, Failure, Mode, Reply, Report, ReportError, Reporter, Retry,
-        RunInfo, Task,
+        BoxFuture, Delivery, FailedAttempts, Failure, HttpEngine, Mode, Reply, Report, ReportError, Reporter,
+        Retry, RunInfo, Task,
     },
     protocol::{Step, StepType},
 };
@@ -29,6 +29,8 @@ pub struct Recorder {
     mode: Mode,
     now: AtomicI64,
     log: Mutex<Log>,
+    /// What the app is attached to.
+    handle: Option<EngineHandle>,
 }
 
 #[derive(Default)]
@@ -48,7 +50,15 @@ struct Log {
 impl Recorder {
     pub fn new(mode: Mode) -> Arc<Self> {
         let log = Log { retries: 3, ..Log::default() };
-        Arc::new(Self { mode, now: AtomicI64::new(START), log: Mutex::new(log) })
+        Arc::new(Self { mode, now: AtomicI64::new(START), log: Mutex::new(log), handle: None })
+    }
+
+    /// An engine whose app says this of its workflows.
+    pub fn told(mode: Mode, tell: impl FnOnce(EngineHandle) -> EngineHandle) -> Arc<Self> {
+        let handle = EngineHandle::from(HttpEngine::new("http://engine.test", "token").unwrap());
+        let mut engine = Self::new(mode);
+        Arc::get_mut(&mut engine).unwrap().handle = Some(tell(handle));
+        engine
     }
 
     /// Delivers the run once.
@@ -98,7 +108,7 @@ impl Recorder {
             url: "/test".to_owned(),
             headers,
             body: Bytes::new(),
-            engine: None,
+            engine: self.handle.clone(),
             delivery: Some(Arc::new(delivery)),
         };
         endpoint::handle::<W>(request, ()).await
