@@ -109,6 +109,9 @@ async fn a_triggers_options_are_understood() {
     // The trigger asks for its body to be hidden.
     let hash = "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862";
     assert_eq!(init["out"], format!("REDACTED:{hash}"));
+    // And its headers.
+    assert!(init["headers"]["X-User"][0].as_str().unwrap().starts_with("REDACTED:"), "{init}");
+    assert_eq!(all["flowControlKey"], "k.1-a_b");
 
     let api = TestApi::start().await;
     answers(&api, "trigger-string-body").await;

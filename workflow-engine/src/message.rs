@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use workflow::{
     FlowControl,
+    client::Redact,
     protocol::{Step, StepType, duration::parse_duration, headers, run_id::run_id_of},
 };
 
@@ -26,6 +27,8 @@ pub struct Message {
     pub headers: Vec<(String, String)>,
     /// Its body.
     pub body: Bytes,
+    /// IP address of its sender, where it is known.
+    pub caller_ip: Option<String>,
 }
 
 impl Message {
@@ -80,9 +83,7 @@ impl Message {
         }
         let not_before = self.number::<i64>(headers::NOT_BEFORE)?.map(|seconds| seconds.saturating_mul(1000));
         let labels = labels(self.header(headers::LABEL))?;
-        let redact_payload = self
-            .header(headers::REDACT_FIELDS)
-            .is_some_and(|fields| fields.split(',').any(|field| field.trim().eq_ignore_ascii_case("body")));
+        let redact = self.header(headers::REDACT_FIELDS).map(Redact::parse).unwrap_or_default();
         let flow_control = self.flow_control()?;
         let sends_its_version = self.header("upstash-forward-upstash-workflow-sdk-version").is_some();
         let mut forwarded: Vec<(String, String)> = self
@@ -108,7 +109,9 @@ impl Message {
                 retries,
                 retry_delay,
                 labels,
-                redact_payload,
+                redact_payload: redact.body,
+                redact_headers: redact.headers,
+                caller_ip: self.caller_ip.clone(),
                 flow_control,
                 features,
             },

@@ -22,7 +22,7 @@ async fn start(app: &TestApp, limits: &FlowControl, ops: impl IntoIterator<Item 
 
 /// Starts this many of one script under limits, and gives their ids in the order of their triggers.
 async fn start_many(app: &TestApp, limits: &FlowControl, count: usize, op: Op) -> Vec<String> {
-    let one = || app.client.trigger_url(script::PATH, &[op.clone()]).flow_control(limits.clone());
+    let one = || app.client.trigger_url(script::PATH, std::slice::from_ref(&op)).flow_control(limits.clone());
     let started = app.client.trigger_many(std::iter::repeat_with(one).take(count)).await.unwrap();
     started.into_iter().map(|run| run.workflow_run_id).collect()
 }

@@ -236,6 +236,9 @@ fn delivery_headers(due: &Due, run: &Run, is_first: bool, signature: &str) -> He
     if let Some(expression) = &run.config.retry_delay {
         set(headers::RETRY_DELAY, expression);
     }
+    if let Some(ip) = &run.config.caller_ip {
+        set(headers::CALLER_IP, ip);
+    }
     if let Some(limits) = &run.config.flow_control {
         set(headers::FLOW_CONTROL_KEY, &limits.key);
         set(headers::FLOW_CONTROL_VALUE, &limits.delivered_value());

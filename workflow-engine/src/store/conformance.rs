@@ -200,7 +200,7 @@ fn filters_narrow_and_pages_follow_each_other(store: &mut dyn Store) {
     let filter = RunFilter::default();
     assert_eq!(list(store, &filter), [4, 3, 2, 1, 0]);
     let by_url = |url: &str, exact_url| RunFilter {
-        workflow_url: Some(url.to_owned()),
+        workflow_urls: vec![url.to_owned()],
         exact_url,
         ..Default::default()
     };

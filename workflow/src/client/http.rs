@@ -159,7 +159,7 @@ impl HttpTransport {
             return Ok(total);
         }
         let mut query = self.filter_query(&filter)?;
-        if filter.workflow_url.is_some() && filter.exact_url {
+        if !filter.workflow_urls.is_empty() && filter.exact_url {
             query.add("workflowUrlExactMatch", true);
         }
         query.add("count", CANCEL_BATCH);
@@ -178,7 +178,9 @@ impl HttpTransport {
         let mut pairs = self.filter_query(filter)?;
         pairs.add("groupBy", "workflowRunId");
         filter.run_ids.iter().for_each(|id| pairs.add("workflowRunId", id));
-        if filter.workflow_url.is_some() && !filter.exact_url {
+        filter.runs.iter().for_each(|(id, at)| pairs.add("workflowRuns", format_args!("{id}@{at}")));
+        filter.message_ids.iter().for_each(|id| pairs.add("messageId", id));
+        if !filter.workflow_urls.is_empty() && !filter.exact_url {
             pairs.add("workflowUrlExactMatch", false);
         }
         pairs.add_some("cursor", query.cursor);
@@ -192,9 +194,18 @@ impl HttpTransport {
     /// The part of a filter that is written alike for every request: everything but ids and how URLs match.
     fn filter_query(&self, filter: &RunFilter) -> Result<Query, ClientError> {
         let mut query = Query::default();
-        let url = filter.workflow_url.as_deref().map(|url| self.absolute(url)).transpose()?;
-        query.add_some("workflowUrl", url);
-        filter.labels.iter().for_each(|label| query.add("label", label));
+        for url in &filter.workflow_urls {
+            query.add("workflowUrl", self.absolute(url)?);
+        }
+        for (name, values) in [
+            ("host", &filter.hosts),
+            ("path", &filter.paths),
+            ("label", &filter.labels),
+            ("flowControlKey", &filter.flow_control_keys),
+            ("callerIp", &filter.caller_ips),
+        ] {
+            values.iter().for_each(|value| query.add(name, value));
+        }
         filter.states.iter().for_each(|state| query.add("state", state.as_str()));
         query.add_some("fromDate", filter.from);
         query.add_some("toDate", filter.to);
