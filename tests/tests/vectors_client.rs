@@ -276,6 +276,19 @@ async fn errors_have_the_recorded_status_and_shape() {
 }
 
 #[tokio::test]
+async fn signing_keys_are_shown_and_exchanged() {
+    let api = TestApi::start().await;
+    let keys = api.engine.keys();
+    for (scenario, current) in [("signing-key-get", &keys.current), ("signing-key-rotate", &keys.next)] {
+        let vector = Vector::load_python(scenario);
+        let answer = replay(&api, &vector).await;
+        assert_eq!(answer.status, 200, "{scenario}");
+        fits(&vector.exchanges[0].response.json(), &answer.json(), scenario);
+        assert_eq!(answer.json()["current"], **current, "{scenario}");
+    }
+}
+
+#[tokio::test]
 async fn routes_that_do_not_exist_yet_say_so() {
     let api = TestApi::start().await;
     let mut asked = 0;

@@ -43,7 +43,10 @@ struct Seen {
 
 impl Recorded {
     async fn play(scenario: &str) -> Self {
-        let vector = Vector::load(scenario);
+        Self::answer(Vector::load(scenario)).await
+    }
+
+    async fn answer(vector: Vector) -> Self {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let response = &vector.exchanges[0].response;
         let (status, body) = (response.status, response.body.clone());
@@ -325,6 +328,27 @@ async fn a_limit_of_the_account_is_told_with_its_end_and_not_tried_again() {
     let reset = Duration::from_secs(1_700_000_001);
     assert_eq!(resets_at, Some(std::time::SystemTime::UNIX_EPOCH + reset));
     assert_eq!(recorded.seen.lock().unwrap().len(), 1);
+
+    // Another engine says in how many seconds.
+    let recorded = Recorded::answer(Vector::load_python("error-429")).await;
+    let error = recorded.client().get_waiters("evt").await.unwrap_err();
+    let ClientError::RateLimited { limit, resets_at, .. } = error else { panic!("{error}") };
+    assert_eq!(limit, RateLimit::Daily);
+    assert!(resets_at > Some(std::time::SystemTime::UNIX_EPOCH + reset));
+}
+
+#[tokio::test]
+async fn signing_keys_are_asked_for_as_by_other_clients() {
+    let expected = json!({ "current": "sig_test_current_key", "next": "sig_test_next_key" });
+    let recorded = Recorded::answer(Vector::load_python("signing-key-get")).await;
+    let keys = recorded.client().signing_keys().await.unwrap();
+    recorded.request();
+    assert_eq!(serde_json::to_value(&keys).unwrap(), expected);
+
+    let recorded = Recorded::answer(Vector::load_python("signing-key-rotate")).await;
+    let keys = recorded.client().rotate_signing_keys().await.unwrap();
+    recorded.request();
+    assert_eq!(serde_json::to_value(&keys).unwrap(), expected);
 }
 
 #[tokio::test]

@@ -83,6 +83,13 @@ struct Waiter {
 /// The right to be under way. Dropping it lets the next one begin.
 pub struct Permit(Option<(Weak<Inner>, Arc<str>)>);
 
+impl Permit {
+    /// That of a delivery that has no limits.
+    pub fn unlimited() -> Self {
+        Self(None)
+    }
+}
+
 /// What comes of entering a gate.
 pub enum Entered {
     /// It may begin.
@@ -110,16 +117,6 @@ impl Gates {
             state.gates.entry(key.into()).or_default().pinned = pinned;
         }
         Self(Arc::new(Inner { clock, runtime, moved, state: Mutex::new(state) }))
-    }
-
-    /// Waits until a delivery may begin under these limits; at once where there are none. The permit is to be held until its
-    /// end. `None`: its run has ended, or the engine ends, and it must not begin.
-    pub async fn acquire(&self, limits: Option<&FlowControl>, due: &Due) -> Option<Permit> {
-        let Some(limits) = limits else { return Some(Permit(None)) };
-        match self.enter(limits, due) {
-            Entered::Now(permit) => Some(permit),
-            Entered::Later(waiting) => waiting.permit().await,
-        }
     }
 
     /// Asks for a permit, or for a place in the wait list.
@@ -324,11 +321,11 @@ impl Gate {
     }
 
     fn begin(&mut self, now: i64) {
-        self.in_flight += 1;
+        self.in_flight = self.in_flight.saturating_add(1);
         if !self.is_in_period(now) {
             (self.period_start, self.begun) = (now, 0);
         }
-        self.begun += 1;
+        self.begun = self.begun.saturating_add(1);
     }
 
     fn is_idle(&self, now: i64) -> bool {

@@ -85,12 +85,13 @@ pub(super) async fn deliver(dispatcher: Arc<Dispatcher>, due: Due) {
 
 async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> {
     let (run, position) = (due.run, due.position);
-    let active = move |reader: &dyn Reader| Ok(reader.run(run)?.filter(Run::is_active));
-    let Some(Run { url, config, .. }) = dispatcher.readers.read(active).await? else { return Ok(()) };
-    // Before the turn at the origin, so that nobody else's is held up.
-    let Some(permit) = dispatcher.gates.acquire(config.flow_control.as_ref(), due).await else {
-        return Ok(());
+    let active = move |reader: &dyn Reader| {
+        let run = reader.run(run)?.filter(Run::is_active);
+        Ok(run.map(|run| (run.url, run.config.flow_control)))
     };
+    let Some((url, limits)) = dispatcher.readers.read(active).await? else { return Ok(()) };
+    // Before the turn at the origin, so that nobody else's is held up.
+    let Some(permit) = dispatcher.permit(limits.as_ref(), due).await? else { return Ok(()) };
     let origin = url::Url::parse(&url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
     let turns = turns_at(&mut dispatcher.state().origins, origin);
     let _turn = turns.acquire_owned().await.map_err(|_| EngineError::Closed)?;

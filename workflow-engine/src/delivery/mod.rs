@@ -21,7 +21,7 @@ use tokio::{
     sync::{Notify, Semaphore},
     task::AbortHandle,
 };
-use workflow::{client::GlobalParallelism, engine::App};
+use workflow::{FlowControl, client::GlobalParallelism, engine::App};
 
 use self::flow_control::{Entered, Permit, Waiting};
 pub use self::{
@@ -31,8 +31,9 @@ pub use self::{
 use crate::{
     clock::Clock,
     command::{Due, Outbox},
+    error::EngineError,
     readers::Readers,
-    store::{DeliveryKind, RunKey},
+    store::{DeliveryKind, Reader, RunKey},
     writer::Writer,
 };
 
@@ -146,8 +147,10 @@ impl Dispatcher {
                     elsewhere.push(due);
                 }
             }
-            self.gates.forget(&outbox.ended);
-            state.stop(outbox.ended);
+            if !outbox.ended.is_empty() {
+                self.gates.forget(&outbox.ended);
+                state.stop(outbox.ended);
+            }
         }
         if !self.is_draining() {
             for due in elsewhere {
@@ -214,6 +217,24 @@ impl Dispatcher {
             parallelism_max: count(MAX_ACTIVE),
             parallelism_count: count(self.state().active),
         }
+    }
+
+    /// Waits until a delivery elsewhere may begin under these limits; at once where there are none. To be called before the
+    /// delivery holds anything that others wait for; the permit is to be kept until the delivery is answered. `None`: its run has
+    /// ended, or the engine ends, and the delivery must not be made.
+    async fn permit(&self, limits: Option<&FlowControl>, due: &Due) -> Result<Option<Permit>, EngineError> {
+        let Some(limits) = limits else { return Ok(Some(Permit::unlimited())) };
+        let waiting = match self.gates.enter(limits, due) {
+            Entered::Now(permit) => return Ok(Some(permit)),
+            Entered::Later(waiting) => waiting,
+        };
+        // A run that had ended before it was on the list was not taken from it.
+        let run = due.run;
+        let active = move |reader: &dyn Reader| Ok(reader.run(run)?.is_some_and(|run| run.is_active()));
+        if !self.readers.read(active).await? {
+            return Ok(None);
+        }
+        Ok(waiting.permit().await)
     }
 
     /// Starts as many waiting deliveries to this process as may be active.
