@@ -99,15 +99,8 @@ pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: 
     dispatcher.pump();
 }
 
-/// Makes one delivery. The permit, if it needs one, is held until its end.
-pub(super) async fn deliver(
-    dispatcher: Arc<Dispatcher>,
-    app: Arc<dyn App>,
-    due: Due,
-    permit: Option<Permit>,
-    snapshot: Snapshot,
-) {
-    let _turn = Turn { dispatcher: Arc::clone(&dispatcher), id: due.id, run: due.run, _permit: permit };
+/// Makes one delivery.
+pub(super) async fn deliver(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due, snapshot: Snapshot) {
     let reporter = Arc::new(RunReporter {
         dispatcher: Arc::clone(&dispatcher),
         run: due.run,
@@ -145,12 +138,18 @@ async fn settle(dispatcher: &Arc<Dispatcher>, due: Due, error: StepError, retry:
     }
 }
 
-/// Gives the turn back, however the delivery ends.
-struct Turn {
+/// Gives the turn and the permit back, however the delivery ends, and even if it never begins.
+pub(super) struct Turn {
     dispatcher: Arc<Dispatcher>,
     id: i64,
     run: RunKey,
     _permit: Option<Permit>,
+}
+
+impl Turn {
+    pub(super) fn new(dispatcher: Arc<Dispatcher>, due: &Due, permit: Option<Permit>) -> Self {
+        Self { dispatcher, id: due.id, run: due.run, _permit: permit }
+    }
 }
 
 impl Drop for Turn {

@@ -16,10 +16,10 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::{AbortHandle, Abortable};
 use tokio::{
     runtime::Handle,
     sync::{Notify, Semaphore},
-    task::AbortHandle,
 };
 use workflow::{FlowControl, client::GlobalParallelism, engine::App};
 
@@ -280,7 +280,7 @@ impl Dispatcher {
         snapshot: in_process::Snapshot,
     ) {
         let (id, run) = (due.id, due.run);
-        // Held until the handler is registered, so that a handler that ends at once is not registered after its end.
+        // Held until the handler is registered, so that whoever ends the run finds it.
         let mut state = self.state();
         if self.is_draining() || state.handlers.get(&run).is_none_or(|(held, _)| *held != id) {
             drop(state);
@@ -295,14 +295,22 @@ impl Dispatcher {
                     state.active = state.active.saturating_sub(1);
                     state.handlers.remove(&run);
                     drop(state);
+                    self.ended.notify_waiters();
                     self.runtime.spawn(Arc::clone(self).wait_at_gate(due, waiting));
                     return;
                 }
             }
         }
-        let task =
-            self.runtime.spawn(in_process::deliver(Arc::clone(self), Arc::clone(app), due, permit, snapshot));
-        state.handlers.insert(run, (id, Some(task.abort_handle())));
+        let (handler, registration) = AbortHandle::new_pair();
+        let turn = in_process::Turn::new(Arc::clone(self), &due, permit);
+        let delivery = in_process::deliver(Arc::clone(self), Arc::clone(app), due, snapshot);
+        state.handlers.insert(run, (id, Some(handler)));
+        drop(state);
+        self.runtime.spawn(async move {
+            let _turn = turn;
+            // Where it is aborted, here or before it began, the turn is given back all the same.
+            let _ = Abortable::new(delivery, registration).await;
+        });
     }
 
     /// Waits until a delivery to this process has a permit, and then for its turn. It holds nothing meanwhile.
