@@ -11,7 +11,7 @@ use workflow::{
 use crate::{
     command::StartRun,
     error::EngineError,
-    limits::{check_id, check_labels},
+    limits::{check_flow_control, check_id, check_labels},
     retry,
     store::RunConfig,
     urls::Urls,
@@ -27,9 +27,7 @@ pub fn understand(trigger: Trigger, urls: &Urls) -> Result<StartRun, EngineError
     if let Some(expression) = &trigger.retry_delay {
         retry::check(expression).map_err(EngineError::Invalid)?;
     }
-    if let Some(limits) = &trigger.flow_control {
-        limits.check().map_err(|error| EngineError::Invalid(error.to_string()))?;
-    }
+    check_flow_control(trigger.flow_control.as_ref())?;
     let url = urls.resolve(&trigger.url)?;
     let mut forwarded = trigger.headers;
     for (name, value) in &forwarded {
@@ -59,6 +57,7 @@ pub fn understand(trigger: Trigger, urls: &Urls) -> Result<StartRun, EngineError
             caller_ip: None,
             flow_control: trigger.flow_control,
             features,
+            ..RunConfig::default()
         },
         delay: trigger.delay,
         not_before: trigger.not_before.map(|seconds| seconds.saturating_mul(1000)),

@@ -3,6 +3,7 @@
 //! The store says what is due; nothing else is needed to recover. What is held here in memory is only which deliveries are
 //! being made right now, so that none is made twice at once.
 
+mod call;
 mod flow_control;
 mod http;
 mod in_process;
@@ -34,6 +35,8 @@ use crate::{
     error::EngineError,
     readers::Readers,
     store::{DeliveryKind, Reader, RunKey},
+    urls::Urls,
+    webhook::WebhookBase,
     writer::Writer,
 };
 
@@ -46,6 +49,26 @@ const LOAD_GROUP: usize = 32;
 /// How long a shutdown waits for handlers that it has stopped.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
+/// What a dispatcher works with.
+pub struct Parts {
+    /// Takes what comes of deliveries.
+    pub writer: Writer,
+    /// Read what is to be delivered.
+    pub readers: Readers,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Runs deliveries.
+    pub runtime: Handle,
+    /// How endpoints over HTTP are called.
+    pub http: HttpSettings,
+    /// Which workflows this process serves.
+    pub urls: Urls,
+    /// Where webhooks of this process are reached.
+    pub webhooks: Option<WebhookBase>,
+    /// Where those wait who share limits.
+    pub gates: Gates,
+}
+
 /// Makes deliveries.
 pub struct Dispatcher {
     writer: Writer,
@@ -53,6 +76,9 @@ pub struct Dispatcher {
     clock: Arc<dyn Clock>,
     runtime: Handle,
     http: HttpSettings,
+    urls: Urls,
+    /// Where webhooks of this process are reached.
+    webhooks: Option<WebhookBase>,
     app: RwLock<Option<Arc<dyn App>>>,
     /// Who shares limits waits here before it takes a turn of anybody else.
     gates: Gates,
@@ -98,20 +124,16 @@ impl State {
 
 impl Dispatcher {
     /// A dispatcher that has not been given anything to deliver yet.
-    pub fn new(
-        writer: Writer,
-        readers: Readers,
-        clock: Arc<dyn Clock>,
-        runtime: Handle,
-        http: HttpSettings,
-        gates: Gates,
-    ) -> Arc<Self> {
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { writer, readers, clock, runtime, http, urls, webhooks, gates } = parts;
         Arc::new(Self {
             writer,
             readers,
             clock,
             runtime,
             http,
+            urls,
+            webhooks,
             app: RwLock::default(),
             gates,
             state: Mutex::default(),
@@ -156,8 +178,10 @@ impl Dispatcher {
             for due in elsewhere {
                 match due.kind {
                     DeliveryKind::Run => drop(self.runtime.spawn(http::deliver(Arc::clone(self), due))),
-                    // Nothing makes deliveries of these kinds yet.
-                    DeliveryKind::Call | DeliveryKind::CallResult | DeliveryKind::Failure => {}
+                    DeliveryKind::Call => drop(self.runtime.spawn(call::make(Arc::clone(self), due))),
+                    DeliveryKind::CallResult => drop(self.runtime.spawn(call::tell(Arc::clone(self), due))),
+                    // Nothing makes deliveries of this kind yet.
+                    DeliveryKind::Failure => {}
                 }
             }
         }

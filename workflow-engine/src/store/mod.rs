@@ -5,10 +5,11 @@
 
 #[cfg(test)]
 mod conformance;
+mod request;
 mod rows;
 mod sqlite;
 
-pub use self::{rows::*, sqlite::Sqlite};
+pub use self::{request::*, rows::*, sqlite::Sqlite};
 
 /// A store failed. The transaction that it happened in has no effect.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -69,8 +70,10 @@ pub trait Store: Reader + Send {
     fn insert_waiter(&mut self, waiter: &Waiter) -> Stored<()>;
     /// The waiter of a run that has waited for an event longest.
     fn oldest_waiter(&mut self, run: RunKey, event: &str) -> Stored<Option<Waiter>>;
-    /// Whether a run has a waiter for this step.
-    fn has_waiter(&mut self, run: RunKey, step_id: u32) -> Stored<bool>;
+    /// The waiter of this step of a run.
+    fn waiter_of_step(&mut self, run: RunKey, step_id: u32) -> Stored<Option<Waiter>>;
+    /// Waiters for the end of a run, longest waiting first.
+    fn waiters_for_end(&mut self, of: RunKey) -> Stored<Vec<Waiter>>;
     /// How many waiters a run has.
     fn count_waiters(&mut self, run: RunKey) -> Stored<u32>;
     /// Removes a waiter.
@@ -81,9 +84,14 @@ pub trait Store: Reader + Send {
     fn next_waiter_due(&mut self) -> Stored<Option<i64>>;
 
     /// Stores a notification for a run's next wait.
-    fn store_notification(&mut self, run: RunKey, event: &str, data: &[u8]) -> Stored<()>;
+    fn store_notification(
+        &mut self,
+        run: RunKey,
+        event: &str,
+        notification: &StoredNotification,
+    ) -> Stored<()>;
     /// Takes the oldest stored notification of a run for an event.
-    fn take_notification(&mut self, run: RunKey, event: &str) -> Stored<Option<Vec<u8>>>;
+    fn take_notification(&mut self, run: RunKey, event: &str) -> Stored<Option<StoredNotification>>;
     /// How many notifications a run has stored.
     fn count_notifications(&mut self, run: RunKey) -> Stored<u32>;
 
@@ -91,7 +99,7 @@ pub trait Store: Reader + Send {
     fn set_attempts(&mut self, run: RunKey, attempts: &Attempts) -> Stored<()>;
     /// Forgets the failed attempts of a step.
     fn clear_attempts(&mut self, run: RunKey, step_id: u32) -> Stored<()>;
-    /// Makes the deliveries of all runs that have failed attempts of this step due at `at`.
+    /// Makes all runs that have failed attempts of this step go on at `at`.
     fn hurry(&mut self, step_id: u32, at: i64) -> Stored<()>;
 
     /// Adds an entry to the dead letter queue and gives its number.
@@ -123,8 +131,13 @@ pub trait Reader {
     fn run(&self, key: RunKey) -> Stored<Option<Run>>;
     /// The newest run of a public id.
     fn run_by_id(&self, id: &str) -> Stored<Option<Run>>;
-    /// A run's history up to and including a position, oldest first.
+    /// What a run's workflow is called with: its history up to and including a position, oldest first, without requests and
+    /// answers.
     fn history(&self, run: RunKey, up_to: i64) -> Stored<Vec<Entry>>;
+    /// What the steps of a run have asked the engine to do, oldest first: [`StepRequest`]s.
+    fn requests(&self, run: RunKey) -> Stored<Vec<Entry>>;
+    /// The entry at a position.
+    fn entry_at(&self, position: i64) -> Stored<Option<Entry>>;
     /// Failed attempts of a run, by step.
     fn attempts(&self, run: RunKey) -> Stored<Vec<Attempts>>;
     /// Deliveries of a run, oldest first.

@@ -11,7 +11,7 @@ use super::{StoreError, Stored};
 use crate::urls;
 
 /// The version of the tables in `schema.sql`, kept in the file's `user_version`.
-const SCHEMA_VERSION: i64 = 3;
+const SCHEMA_VERSION: i64 = 4;
 
 /// SQLite before this version can corrupt a database when a connection resets the WAL while another one writes.
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
