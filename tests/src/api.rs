@@ -101,7 +101,8 @@ impl TestApi {
         let waiters = self.send("GET", "/v2/waiters/evt", &[], "").await.json();
         let history = self.send("GET", "/v2/workflows/runs/wfr_1", &[], "").await.json();
         let keys = self.send("GET", "/v2/keys", &[], "").await.json();
-        serde_json::json!({ "runs": runs, "waiters": waiters, "history": history, "keys": keys })
+        let limits = self.send("GET", "/v2/flowControl", &[], "").await.json();
+        serde_json::json!({ "runs": runs, "waiters": waiters, "history": history, "keys": keys, "limits": limits })
     }
 
     /// Where it is.

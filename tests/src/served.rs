@@ -1,5 +1,7 @@
 //! An app on loopback that ends with the test.
 
+use std::net::SocketAddr;
+
 use axum::Router;
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -55,6 +57,7 @@ impl Listening {
     pub fn serve(self, router: Router) -> Served {
         let url = self.url();
         let task = tokio::spawn(async move {
+            let router = router.into_make_service_with_connect_info::<SocketAddr>();
             axum::serve(self.0, router).await.expect("the test's server goes on until it is aborted");
         });
         Served { url, task }

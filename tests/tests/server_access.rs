@@ -31,6 +31,10 @@ async fn nobody_without_the_token_gets_anywhere() {
         ("GET", "/v2/workflows/logs"),
         ("GET", "/v2/keys"),
         ("POST", "/v2/keys/rotate"),
+        ("GET", "/v2/flowControl"),
+        ("GET", "/v2/flowControl/k"),
+        ("POST", "/v2/flowControl/k/pause"),
+        ("GET", "/v2/globalParallelism"),
         ("GET", "/v2/nothing"),
     ];
     let almost = format!("Bearer {}", &TOKEN[..TOKEN.len() - 1]);

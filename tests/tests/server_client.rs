@@ -4,10 +4,11 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
+use futures_util::{StreamExt, TryStreamExt};
 use serde_json::json;
 use workflow::{
-    Client, ClientError,
-    client::{HttpTransport, LogQuery, RunFilter, RunState},
+    Client, ClientError, FlowControl,
+    client::{FlowControlChange, HttpTransport, LogQuery, RunFilter, RunState},
 };
 use workflow_tests::{ELSEWHERE, TOKEN, TestApi};
 
@@ -111,6 +112,86 @@ async fn notifications_and_waiters() {
 }
 
 #[tokio::test]
+async fn flow_control_and_signing_keys() {
+    each(async |api, client| {
+        let control = client.flow_control();
+        let limits = FlowControl::key("k").parallelism(3).rate(2).period(Duration::from_secs(60));
+        client.trigger_url("/a", &1).run_id("one").flow_control(limits).await.unwrap();
+        control.pause("k").await.unwrap();
+        control.pin_parallelism("k", 5).await.unwrap();
+        control.pin_rate("k", 7, Duration::from_secs(90)).await.unwrap();
+        let pinned = control.get("k").await.unwrap();
+        control.change("k", FlowControlChange::Unpin { parallelism: false, rate: true }).await.unwrap();
+        control.resume("k").await.unwrap();
+        let unpinned = control.list().await.unwrap();
+        control.unpin("k").await.unwrap();
+        control.reset_rate("k").await.unwrap();
+        let keys = client.signing_keys().await.unwrap();
+        assert_eq!(keys, api.engine.keys());
+        let rotated = client.rotate_signing_keys().await.unwrap();
+        assert_eq!(rotated.current, keys.next);
+        assert_eq!(rotated, api.engine.keys());
+        let one = client.run("one").await.unwrap().unwrap();
+        vec![
+            told("pinned", pinned),
+            told("unpinned", unpinned),
+            told("unused", control.get("other").await),
+            told("global", control.global_parallelism().await),
+            told("key", one.flow_control_key),
+            told("bad key", status(control.pause("a/b").await)),
+            told("bad pin", status(control.pin_parallelism("k", 0).await)),
+        ]
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn all_runs_are_a_stream_of_pages() {
+    each(async |_, client| {
+        for number in 0..23 {
+            client.trigger_url("/a", &number).run_id(format!("run-{number}")).await.unwrap();
+        }
+        let ids = async |query: LogQuery| {
+            let runs: Vec<_> = client.runs(query).try_collect().await.unwrap();
+            runs.into_iter().map(|run| run.workflow_run_id).collect::<Vec<_>>()
+        };
+        let all = ids(LogQuery::default()).await;
+        let expected: Vec<_> = (0..23).rev().map(|number| format!("wfr_run-{number}")).collect();
+        assert_eq!(all, expected);
+        let small = ids(LogQuery { count: Some(5), ..LogQuery::default() }).await;
+        assert_eq!(small, expected);
+        let two = LogQuery { filter: self::ids(&["run-3", "run-20"]), ..LogQuery::default() };
+        let none = LogQuery { filter: self::ids(&["gone"]), ..LogQuery::default() };
+        let bad = LogQuery { cursor: Some("nonsense".to_owned()), ..LogQuery::default() };
+        let bad: Vec<_> = client.runs(bad).collect().await;
+        assert!(matches!(bad.as_slice(), [Err(ClientError::Refused { status: 400, .. })]), "{bad:?}");
+        vec![told("two", ids(two).await), told("none", ids(none).await)]
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn triggers_with_hidden_parts() {
+    each(async |_, client| {
+        let trigger = |id: &str| {
+            client.trigger_url("/a", "secret").run_id(id).header("X-User", "u").header("X-Plan", "p")
+        };
+        trigger("body").redact_body().await.unwrap();
+        trigger("headers").redact_headers().await.unwrap();
+        trigger("header").redact_body().redact_header("x-plan").await.unwrap();
+        let mut story = Vec::new();
+        for id in ["body", "headers", "header"] {
+            let run = client.run(id).await.unwrap().unwrap();
+            let init = run.steps[0].steps[0].clone();
+            story.push(told(id, (init.out, init.headers.get("X-User"), init.headers.get("X-Plan"))));
+        }
+        assert_eq!(story.iter().filter(|told| told.contains("\"u\"")).count(), 2, "{story:?}");
+        story
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn cancellations_and_listings() {
     each(async |_, client| {
         for number in 0..14 {
@@ -119,7 +200,7 @@ async fn cancellations_and_listings() {
             client.trigger_url(path, &number).run_id(format!("run-{number}")).label(label).await.unwrap();
         }
         let url = |url: &str, exact_url| RunFilter {
-            workflow_url: Some(url.to_owned()),
+            workflow_urls: vec![url.to_owned()],
             exact_url,
             labels: vec!["even".to_owned()],
             ..RunFilter::default()

@@ -243,6 +243,8 @@ async fn runs_refuse_misspelt_filters_and_unknown_ids() {
         cancel("?count=-1", "count"),
         cancel("?count=1&count=2", "count"),
         cancel("?workflowUrl=", "workflowUrl"),
+        cancel("?messageId=msg_1", "`messageId`"),
+        cancel("?workflowRuns=wfr_1@1", "`workflowRuns`"),
         cancel("?workflowUrl=http://a&workflowUrlExactMatch=maybe", "workflowUrlExactMatch"),
         cancel("?label=%ff", "UTF-8"),
         cancel("", "not the JSON").body("[]"),
@@ -268,11 +270,46 @@ async fn listings_refuse_what_they_do_not_understand() {
         logs("?state=DONE", "`DONE` is no state"),
         logs("?count=ten", "count"),
         logs("?fromDate=1.5", "fromDate"),
-        logs("?callerIp=1.2.3.4", "`callerIp`"),
+        logs("?callerAddress=1.2.3.4", "`callerAddress`"),
+        logs("?workflowRuns=wfr_1", "names no run"),
+        logs("?workflowRuns=wfr_1@today", "names no run"),
+        logs("?host=", "host"),
         logs("?groupBy=label", "groupBy"),
         logs("?cursor=nonsense", "cursor"),
         bad("GET", "/v2/workflows/events", 400, "groupBy=workflowRunId"),
         bad("GET", "/v2/workflows/events?groupBy=x", 400, "groupBy=workflowRunId"),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn flow_control_refuses_bad_keys_limits_and_actions() {
+    let change = |path: &str, status, says| bad("POST", format!("/v2/flowControl/{path}"), status, says);
+    refuses(vec![
+        change("a%2Fb/pause", 400, "a/b"),
+        change("/pause", 400, "flow-control key"),
+        change("%ff/pause", 400, "UTF-8"),
+        change("k/stop", 404, "`stop`"),
+        change("k/pause?now=true", 400, "`now`"),
+        change("k/pin", 400, "limits nothing"),
+        change("k/pin?parallelism=many", 400, "parallelism"),
+        change("k/pin?parallelism=0", 400, "limit of 0"),
+        change("k/pin?rate=1&period=604801", 400, "period"),
+        change("k/pin?parallelism=1&period=60", 400, "rate"),
+        change("k/unpin", 400, "parallelism=true"),
+        change("k/unpin?parallelism=false", 400, "parallelism=true"),
+        change("k/unpin?rate=yes", 400, "rate"),
+        bad("GET", "/v2/flowControl?key=k", 400, "`key`"),
+        bad("GET", "/v2/flowControl/k?all=true", 400, "`all`"),
+        bad("GET", "/v2/globalParallelism?x=1", 400, "`x`"),
+        bad("POST", "/v2/trigger/http://app.test/wf", 400, "limits nothing")
+            .header(("upstash-flow-control-key", "k")),
+        bad("POST", "/v2/trigger/http://app.test/wf", 400, "not understood")
+            .header(("upstash-flow-control-key", "k"))
+            .header(("upstash-flow-control-value", "speed=3")),
+        bad("POST", "/v2/batch/trigger", 400, "a/b").header(JSON).body(batch(
+            json!({ "upstash-flow-control-key": "a/b", "upstash-flow-control-value": "rate=1" }),
+        )),
     ])
     .await;
 }
@@ -296,6 +333,10 @@ async fn unknown_routes_and_wrong_methods_are_told_apart() {
         bad("POST", "/v2/workflows/events", 405, "GET"),
         bad("POST", "/v2/workflows/logs", 405, "GET"),
         bad("POST", "/v2/keys", 405, "GET"),
+        bad("POST", "/v2/flowControl", 405, "GET"),
+        bad("DELETE", "/v2/flowControl/k", 405, "GET"),
+        bad("GET", "/v2/flowControl/k/pause", 405, "POST"),
+        bad("POST", "/v2/globalParallelism", 405, "GET"),
         bad("GET", "/v2/keys/rotate", 405, "POST"),
     ])
     .await;

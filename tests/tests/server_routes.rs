@@ -210,6 +210,145 @@ async fn a_redacted_payload_is_recognised_but_not_shown() {
 }
 
 #[tokio::test]
+async fn headers_are_shown_as_far_as_the_trigger_lets_them() {
+    let api = TestApi::start().await;
+    let headers = async |redact: &str| {
+        let headers = [
+            ("Upstash-Workflow-RunId", "wfr_1"),
+            ("Upstash-Redact-Fields", redact),
+            ("Upstash-Forward-X-User", "u"),
+            ("Upstash-Forward-X-Plan", "p"),
+            ("Upstash-Forward-Authorization", "Bearer t"),
+        ];
+        assert_eq!(api.send("POST", "/v2/trigger/http://app.test/wf", &headers, "").await.status, 200);
+        let shown = run(&api, "wfr_1").await["steps"][0]["steps"][0]["headers"].clone();
+        api.send("DELETE", "/v2/workflows/runs/wfr_1", &[], "").await;
+        let value = |name: &str| shown[name][0].as_str().unwrap().to_owned();
+        assert_eq!(shown.as_object().unwrap().len(), 3, "{shown}");
+        (value("X-User"), value("X-Plan"), value("Authorization"))
+    };
+    let token = "REDACTED:63a25a26464c310e30f3e4f90b7f2153a2aac6e236fd9d9e8782bd4139df0c26".to_owned();
+    let user = "REDACTED:0bfe935e70c321c7ca3afc75ce0d0ca2f98b5422e008bb31c00c6d7f1f1c0ad6".to_owned();
+    let plan = "REDACTED:148de9c5a7a44d19e56cd9ae1a554bf67847afb0c58f6e12fa29ac7ddfca9940".to_owned();
+    let clear = |text: &str| text.to_owned();
+    assert_eq!(headers("body").await, (clear("u"), clear("p"), token.clone()), "credentials never are");
+    assert_eq!(headers("header[x-user]").await, (user.clone(), clear("p"), token.clone()));
+    assert_eq!(headers("body,headers").await, (user, plan, token));
+}
+
+#[tokio::test]
+async fn a_run_is_listed_with_its_caller_and_its_limits() {
+    let api = TestApi::start().await;
+    let headers = [
+        ("Upstash-Workflow-RunId", "wfr_1"),
+        ("Upstash-Flow-Control-Key", "k"),
+        ("Upstash-Flow-Control-Value", "parallelism=3, rate=10, period=1m"),
+    ];
+    assert_eq!(api.send("POST", "/v2/trigger/http://app.test/wf", &headers, "").await.status, 200);
+    let run = run(&api, "wfr_1").await;
+    assert_eq!(run["flowControlKey"], "k");
+    assert_eq!(run["workflowRunCallerIp"], "127.0.0.1");
+}
+
+#[tokio::test]
+async fn runs_are_listed_and_cancelled_by_all_that_is_known_of_them() {
+    let api = TestApi::start().await;
+    let trigger = async |id: &str, url: &str, more: &[(&str, &str)]| {
+        let headers: Vec<_> =
+            [("upstash-workflow-runid", id), ("upstash-delay", "1d")].iter().chain(more).copied().collect();
+        let answer = api.send("POST", &format!("/v2/trigger/{url}"), &headers, "").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["workflowCreatedAt"].as_i64().unwrap()
+    };
+    let limits = [("upstash-flow-control-key", "k"), ("upstash-flow-control-value", "rate=1")];
+    let created = trigger("wfr_1", "http://app.test/a,b?x=1", &limits).await;
+    trigger("wfr_2", "http://127.0.0.1:9/a", &[("upstash-label", "l")]).await;
+    trigger("wfr_3", "http://127.0.0.1:10/c", &[]).await;
+    let message = api.send("GET", "/v2/workflows/runs/wfr_2", &[], "").await.json()[0]["messageId"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+
+    for (query, expected) in [
+        ("workflowUrl=http://127.0.0.1:9/a&workflowUrl=http://127.0.0.1:10/c", vec!["wfr_3", "wfr_2"]),
+        ("workflowUrl=http://app.test/a%2Cb?x%3D1", vec!["wfr_1"]),
+        ("workflowUrl=http://app.test/a,b?x%3D1", vec!["wfr_1"]),
+        (
+            "workflowUrl=http://127.0.0.1&workflowUrl=http://app&workflowUrlExactMatch=false",
+            vec!["wfr_3", "wfr_2", "wfr_1"],
+        ),
+        ("host=127.0.0.1", vec!["wfr_3", "wfr_2"]),
+        ("host=127.0.0.1:9,app.test", vec!["wfr_2", "wfr_1"]),
+        ("host=127.0.0", vec![]),
+        ("path=/a", vec!["wfr_2"]),
+        ("path=/a,b&path=/c", vec!["wfr_3", "wfr_1"]),
+        ("flowControlKey=k", vec!["wfr_1"]),
+        ("flowControlKey=other&flowControlKey=k&label=l", vec![]),
+        ("callerIp=127.0.0.1&label=l", vec!["wfr_2"]),
+        ("callerIp=10.0.0.1", vec![]),
+        (&format!("messageId={message}"), vec!["wfr_2"]),
+        ("messageId=msg_999999&messageId=nonsense", vec![]),
+        (&format!("workflowRuns=wfr_1@{created},wfr_2@1"), vec!["wfr_1"]),
+    ] {
+        let logs = api.send("GET", &format!("/v2/workflows/logs?{query}"), &[], "").await.json();
+        let ids: Vec<_> = logs["runs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|run| run["workflowRunId"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids, expected, "{query}");
+    }
+
+    let cancel = async |query: &str| {
+        api.send("DELETE", &format!("/v2/workflows/runs?{query}"), &[], "").await.json()["cancelled"].clone()
+    };
+    assert_eq!(cancel("host=app.test&path=/a").await, 0);
+    assert_eq!(cancel("flowControlKey=k&callerIp=127.0.0.1&host=app.test").await, 1);
+    assert_eq!(cancel("path=/a&path=/c&callerIp=127.0.0.1").await, 2);
+}
+
+#[tokio::test]
+async fn flow_control_is_looked_at_and_changed() {
+    let api = TestApi::start().await;
+    assert_eq!(api.send("GET", "/v2/flowControl", &[], "").await.json(), json!([]));
+    let unused = json!({
+        "flowControlKey": "k", "waitListSize": 0, "parallelismMax": 0, "parallelismCount": 0, "rateMax": 0,
+        "rateCount": 0, "ratePeriod": 0, "ratePeriodStart": 0, "isPaused": false,
+        "isPinnedParallelism": false, "isPinnedRate": false,
+    });
+    let get = async || api.send("GET", "/v2/flowControl/k", &[], "").await.json();
+    assert_eq!(get().await, unused);
+    let post = async |action: &str| {
+        let answer = api.send("POST", &format!("/v2/flowControl/k/{action}"), &[], "").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    post("pause").await;
+    post("pin?parallelism=2&rate=5&period=30").await;
+    let mut pinned = unused.clone();
+    for (name, value) in [
+        ("parallelismMax", json!(2)),
+        ("rateMax", json!(5)),
+        ("ratePeriod", json!(30)),
+        ("isPaused", json!(true)),
+        ("isPinnedParallelism", json!(true)),
+        ("isPinnedRate", json!(true)),
+    ] {
+        pinned[name] = value;
+    }
+    assert_eq!(get().await, pinned);
+    assert_eq!(api.send("GET", "/v2/flowControl", &[], "").await.json(), json!([pinned]));
+    post("resetRate").await;
+    assert!(get().await["ratePeriodStart"].as_i64() > Some(1_600_000_000));
+    post("resume").await;
+    post("unpin?parallelism=true&rate=true").await;
+    assert_eq!(get().await, unused);
+    let global = api.send("GET", "/v2/globalParallelism", &[], "").await.json();
+    assert_eq!(global["parallelismCount"], 0);
+    assert!(global["parallelismMax"].as_u64() > Some(0), "{global}");
+}
+
+#[tokio::test]
 async fn what_was_done_for_an_earlier_run_does_not_reach_a_newer_one_of_its_id() {
     let api = TestApi::start().await;
     api.trigger("wfr_1").await;

@@ -344,6 +344,69 @@ async fn cancel_takes_ids_filters_and_all() {
 }
 
 #[tokio::test]
+async fn flow_control_limits_runs_and_is_looked_at_and_changed() {
+    if !typescript::is_available() {
+        return;
+    }
+    let app = App::start().await;
+    let control = async |method: &str, arguments: Vec<Value>| {
+        app.client.try_call_with(&format!("flowControl.{method}"), arguments).await.unwrap()
+    };
+    let waiting = async |count: u64| {
+        eventually(format!("{count} wait"), async || {
+            let info = control("get", vec![json!("k")]).await;
+            (info["waitListSize"] == count).then_some(info)
+        })
+        .await
+    };
+    for run in ["a", "b", "c"] {
+        let trigger = json!({
+            "url": app.url(), "body": { "orderId": run }, "workflowRunId": run,
+            "flowControl": { "key": "k", "parallelism": 1, "rate": 50, "period": "1m" },
+        });
+        app.client.call("trigger", trigger).await;
+    }
+    app.probe.reached("a", 1).await;
+    let info = waiting(2).await;
+    let expected = json!({
+        "flowControlKey": "k", "waitListSize": 2, "parallelismMax": 1, "parallelismCount": 1, "rateMax": 50,
+        "rateCount": 1, "ratePeriod": 60, "ratePeriodStart": info["ratePeriodStart"], "isPaused": false,
+        "isPinnedParallelism": false, "isPinnedRate": false,
+    });
+    assert_eq!(info, expected);
+    let ids = |logs: Value| logs["runs"].as_array().unwrap().len();
+    assert_eq!(ids(app.client.call("logs", json!({ "filter": { "flowControlKey": "k" } })).await), 3);
+    assert_eq!(ids(app.client.call("logs", json!({ "filter": { "flowControlKey": ["j"] } })).await), 0);
+
+    control("pause", vec![json!("k")]).await;
+    control("pin", vec![json!("k"), json!({ "parallelism": 2, "rate": 9, "period": 30 })]).await;
+    let info = waiting(2).await;
+    assert_eq!(info["isPaused"], true);
+    assert_eq!(info["isPinnedParallelism"], true);
+    assert_eq!((&info["parallelismMax"], &info["rateMax"]), (&json!(2), &json!(9)));
+    control("resume", vec![json!("k")]).await;
+    app.probe.reached("b", 1).await;
+    waiting(1).await;
+    control("unpin", vec![json!("k"), json!({ "parallelism": true, "rate": true })]).await;
+    control("resetRate", vec![json!("k")]).await;
+    let info = waiting(1).await;
+    assert_eq!(
+        (&info["parallelismMax"], &info["rateCount"], &info["isPinnedRate"]),
+        (&json!(1), &json!(0), &json!(false))
+    );
+    let global = control("getGlobalParallelism", vec![]).await;
+    assert_eq!(global["parallelismCount"], 2);
+
+    let error = app.client.try_call_with("flowControl.pin", vec![json!("k"), json!({})]).await.unwrap_err();
+    assert_eq!(error["status"], 400);
+    assert_eq!(
+        app.client.call("cancel", json!({ "filter": { "flowControlKey": "k", "host": "127.0.0.1" } })).await,
+        json!({ "cancelled": 3 })
+    );
+    waiting(0).await;
+}
+
+#[tokio::test]
 async fn errors_reach_the_client_with_their_status() {
     if !typescript::is_available() {
         return;

@@ -25,7 +25,7 @@ use tokio::{
     process::{Child, Command},
 };
 use workflow::{
-    Client,
+    Client, FlowControl,
     client::{GroupKind, RunLog, RunState, http_client_builder},
 };
 use workflow_tests::eventually;
@@ -263,6 +263,25 @@ async fn a_workflow_cancels_itself() {
     let dev = dev_or_skip!();
     let run = dev.trigger("/cancel", json!(null)).await;
     assert_eq!(dev.ended(&run).await.workflow_state, RunState::RunCanceled);
+}
+
+#[tokio::test]
+async fn deliveries_that_share_a_key_keep_to_its_parallelism() {
+    let dev = dev_or_skip!();
+    let trigger = || {
+        let limits = FlowControl::key("crowd").parallelism(2).rate(1000);
+        dev.client.trigger_url(format!("{}/crowd", dev.url), &json!(null)).flow_control(limits)
+    };
+    let runs = dev.client.trigger_many((0..12).map(|_| trigger())).await.unwrap();
+    for run in runs {
+        assert_eq!(dev.output(&run.workflow_run_id).await, json!(2));
+    }
+    eventually("nothing is under way or waits", async || {
+        let crowd = dev.client.flow_control().get("crowd").await.unwrap();
+        assert_eq!((crowd.parallelism_max, crowd.rate_max), (2, 1000));
+        (crowd.parallelism_count == 0 && crowd.wait_list_size == 0).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -109,6 +109,9 @@ async fn a_triggers_options_are_understood() {
     // The trigger asks for its body to be hidden.
     let hash = "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862";
     assert_eq!(init["out"], format!("REDACTED:{hash}"));
+    // And its headers.
+    assert!(init["headers"]["X-User"][0].as_str().unwrap().starts_with("REDACTED:"), "{init}");
+    assert_eq!(all["flowControlKey"], "k.1-a_b");
 
     let api = TestApi::start().await;
     answers(&api, "trigger-string-body").await;
@@ -270,6 +273,19 @@ async fn errors_have_the_recorded_status_and_shape() {
     let answer = replay(&api, &vector).await;
     assert_eq!(answer.status, vector.exchanges[0].response.status);
     fits(&vector.exchanges[0].response.json(), &answer.json(), "error-401");
+}
+
+#[tokio::test]
+async fn signing_keys_are_shown_and_exchanged() {
+    let api = TestApi::start().await;
+    let keys = api.engine.keys();
+    for (scenario, current) in [("signing-key-get", &keys.current), ("signing-key-rotate", &keys.next)] {
+        let vector = Vector::load_python(scenario);
+        let answer = replay(&api, &vector).await;
+        assert_eq!(answer.status, 200, "{scenario}");
+        fits(&vector.exchanges[0].response.json(), &answer.json(), scenario);
+        assert_eq!(answer.json()["current"], **current, "{scenario}");
+    }
 }
 
 #[tokio::test]

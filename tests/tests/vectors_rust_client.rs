@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 use url::Url;
 use workflow::{
-    Client, ClientError,
-    client::{LogQuery, RunFilter, RunState},
+    Client, ClientError, FlowControl,
+    client::{LogQuery, RateLimit, RunFilter, RunState},
 };
 use workflow_tests::{Served, TOKEN};
 
@@ -43,10 +43,18 @@ struct Seen {
 
 impl Recorded {
     async fn play(scenario: &str) -> Self {
-        let vector = Vector::load(scenario);
+        Self::answer(Vector::load(scenario)).await
+    }
+
+    async fn answer(vector: Vector) -> Self {
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let response = &vector.exchanges[0].response;
         let (status, body) = (response.status, response.body.clone());
+        let headers: http::HeaderMap = response
+            .headers
+            .iter()
+            .map(|(name, value)| (name.parse::<http::HeaderName>().unwrap(), value.parse().unwrap()))
+            .collect();
         let keep = Arc::clone(&seen);
         let router = Router::new().fallback(async move |request: Request| {
             let (parts, request_body) = request.into_parts();
@@ -58,7 +66,7 @@ impl Recorded {
                 headers: parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect(),
                 body: String::from_utf8(request_body.to_vec()).unwrap(),
             });
-            (http::StatusCode::from_u16(status).unwrap(), body).into_response()
+            (http::StatusCode::from_u16(status).unwrap(), headers.clone(), body).into_response()
         });
         Self { served: Served::start(router).await, seen, vector }
     }
@@ -94,14 +102,11 @@ fn target(path: &str) -> (String, Vec<(String, String)>) {
     (url.path().to_owned(), query)
 }
 
-/// The Rust client sends no telemetry, and does not offer to fetch the steps of a run, to limit the flow of runs, or to hide
-/// payloads.
+/// The Rust client sends no telemetry, and does not offer to fetch the steps of a run.
 fn in_common(mut entries: Value) -> Value {
     for entry in entries.as_array_mut().unwrap() {
         let headers = entry["headers"].as_object_mut().unwrap();
-        headers.retain(|name, _| {
-            !["telemetry", "flow-control", "redact"].iter().any(|word| name.contains(word))
-        });
+        headers.retain(|name, _| !name.contains("telemetry"));
         for (name, value) in headers.iter_mut().filter(|(name, _)| name.ends_with("feature-set")) {
             assert!(value.as_str().unwrap().contains("WF_TriggerOnConfig"), "{name}: {value}");
             *value = json!(value.as_str().unwrap().replace("LazyFetch,", ""));
@@ -141,16 +146,21 @@ async fn a_trigger_with_all_options_is_the_same() {
         .not_before(1_900_000_000)
         .label("l1")
         .label("l2")
+        .flow_control(FlowControl::key("k.1-a_b").parallelism(3).rate(10).period(Duration::from_secs(60)))
+        .failure_url("http://other.test/fail")
+        .redact_body()
+        .redact_headers()
         .await
         .unwrap();
     let (sent, mut expected) = recorded.entries();
     let headers = &mut expected[0]["headers"];
-    // The same time, in seconds.
+    // The same times, in seconds.
     assert_eq!(headers["upstash-delay"], "1d10h");
     headers["upstash-delay"] = json!("122400s");
-    // Failures are told to the workflow; another address cannot be given.
-    assert_eq!(headers["upstash-failure-callback"], "http://other.test/fail");
-    headers["upstash-failure-callback"] = json!("http://app.test/wf");
+    for name in ["upstash-flow-control-value", "upstash-failure-callback-flow-control-value"] {
+        assert_eq!(headers[name], "parallelism=3, rate=10, period=1m");
+        headers[name] = json!("parallelism=3, rate=10, period=60s");
+    }
     assert_eq!(sent, expected);
 }
 
@@ -261,7 +271,7 @@ async fn listing_waiters_and_runs_is_the_same() {
 #[tokio::test]
 async fn cancelling_is_the_same() {
     let url = |exact_url| RunFilter {
-        workflow_url: Some(if exact_url { "http://app.test/wf" } else { "http://app.test/" }.to_owned()),
+        workflow_urls: vec![if exact_url { "http://app.test/wf" } else { "http://app.test/" }.to_owned()],
         exact_url,
         ..RunFilter::default()
     };
@@ -299,7 +309,6 @@ async fn a_refusal_keeps_its_status_and_its_reason_and_is_not_repeated() {
         ("error-400", 400, "invalid destination url"),
         ("error-401", 401, "unauthorized"),
         ("error-404", 404, "dlq message not found"),
-        ("error-429-daily", 429, "too many"),
         ("error-500-empty", 500, "Internal Server Error"),
     ] {
         let recorded = Recorded::play(scenario).await;
@@ -308,6 +317,113 @@ async fn a_refusal_keeps_its_status_and_its_reason_and_is_not_repeated() {
         assert_eq!((refused, message.as_str()), (status, reason), "{scenario}");
         assert_eq!(recorded.seen.lock().unwrap().len(), 1, "{scenario}");
     }
+}
+
+#[tokio::test]
+async fn a_limit_of_the_account_is_told_with_its_end_and_not_tried_again() {
+    let recorded = Recorded::play("error-429-daily").await;
+    let error = recorded.client().trigger_url("http://app.test/wf", &1).await.unwrap_err();
+    let ClientError::RateLimited { limit, message, resets_at } = error else { panic!("{error}") };
+    assert_eq!((limit, message.as_str()), (RateLimit::Daily, "too many"));
+    let reset = Duration::from_secs(1_700_000_001);
+    assert_eq!(resets_at, Some(std::time::SystemTime::UNIX_EPOCH + reset));
+    assert_eq!(recorded.seen.lock().unwrap().len(), 1);
+
+    // Another engine says in how many seconds.
+    let recorded = Recorded::answer(Vector::load_python("error-429")).await;
+    let error = recorded.client().get_waiters("evt").await.unwrap_err();
+    let ClientError::RateLimited { limit, resets_at, .. } = error else { panic!("{error}") };
+    assert_eq!(limit, RateLimit::Daily);
+    assert!(resets_at > Some(std::time::SystemTime::UNIX_EPOCH + reset));
+}
+
+#[tokio::test]
+async fn signing_keys_are_asked_for_as_by_other_clients() {
+    let expected = json!({ "current": "sig_test_current_key", "next": "sig_test_next_key" });
+    let recorded = Recorded::answer(Vector::load_python("signing-key-get")).await;
+    let keys = recorded.client().signing_keys().await.unwrap();
+    recorded.request();
+    assert_eq!(serde_json::to_value(&keys).unwrap(), expected);
+
+    let recorded = Recorded::answer(Vector::load_python("signing-key-rotate")).await;
+    let keys = recorded.client().rotate_signing_keys().await.unwrap();
+    recorded.request();
+    assert_eq!(serde_json::to_value(&keys).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn flow_control_that_makes_no_sense_is_refused_before_anything_is_sent() {
+    for (scenario, limits) in [
+        ("trigger-bad-flow-key", FlowControl::key("a/b").parallelism(1)),
+        ("trigger-flow-no-limits", FlowControl::key("k")),
+    ] {
+        assert!(Vector::load(scenario).exchanges.is_empty());
+        let recorded = Recorded::play("trigger-minimal").await;
+        let error = recorded.client().trigger_url("http://app.test/wf", &1).flow_control(limits).await;
+        assert!(matches!(error, Err(ClientError::Refused { status: 400, .. })), "{scenario}: {error:?}");
+        assert!(recorded.seen.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn all_filters_are_sent() {
+    let recorded = Recorded::play("logs").await;
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let filter = RunFilter {
+        run_ids: texts(&["a"]),
+        runs: vec![("b".to_owned(), 7)],
+        workflow_urls: texts(&["http://a/x,y", "http://b/"]),
+        exact_url: true,
+        hosts: texts(&["a", "b:1"]),
+        paths: texts(&["/p"]),
+        labels: texts(&["l", "m"]),
+        flow_control_keys: texts(&["k"]),
+        caller_ips: texts(&["1.2.3.4"]),
+        message_ids: texts(&["msg_1"]),
+        states: vec![RunState::RunSuccess, RunState::RunFailed],
+        from: Some(1),
+        to: Some(2),
+        created_at: Some(3),
+    };
+    let client = recorded.client();
+    client
+        .logs(LogQuery { filter: filter.clone(), cursor: Some("c".to_owned()), count: Some(4) })
+        .await
+        .unwrap();
+    let sent = target(&recorded.seen.lock().unwrap()[0].path).1;
+    let expected = [
+        ("callerIp", "1.2.3.4"),
+        ("count", "4"),
+        ("cursor", "c"),
+        ("flowControlKey", "k"),
+        ("fromDate", "1"),
+        ("groupBy", "workflowRunId"),
+        ("host", "a"),
+        ("host", "b:1"),
+        ("label", "l"),
+        ("label", "m"),
+        ("messageId", "msg_1"),
+        ("path", "/p"),
+        ("state", "RUN_FAILED"),
+        ("state", "RUN_SUCCESS"),
+        ("toDate", "2"),
+        ("workflowCreatedAt", "3"),
+        ("workflowRunId", "wfr_a"),
+        ("workflowRuns", "wfr_b@7"),
+        ("workflowUrl", "http://a/x,y"),
+        ("workflowUrl", "http://b/"),
+    ];
+    assert_eq!(sent, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+
+    // What only listings know would be ignored elsewhere, and more be cancelled than was meant.
+    for filter in [
+        RunFilter { message_ids: filter.message_ids, ..RunFilter::default() },
+        RunFilter { runs: filter.runs, ..RunFilter::default() },
+    ] {
+        let error = client.cancel(filter).await;
+        assert!(matches!(error, Err(ClientError::Refused { status: 400, .. })), "{error:?}");
+    }
+    assert_eq!(recorded.seen.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]

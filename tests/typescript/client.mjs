@@ -1,16 +1,27 @@
-// Calls methods of the published client. One call per line of the input: {"method": name, "arguments": [..]}; one line of output
+// Calls methods of the published clients: those of `@upstash/workflow` by their name, others of `@upstash/qstash` by their path, such
+// as `flowControl.pause`. One call per line of the input: {"method": name, "arguments": [..]}; one line of output
 // for each: {"resolved": value} or {"rejected": {name, message, status}}.
 
 import { createInterface } from "node:readline";
+import { Client as QStash } from "@upstash/qstash";
 import { Client } from "@upstash/workflow";
 
-const client = new Client({ baseUrl: process.env.ENGINE_URL, token: process.env.ENGINE_TOKEN });
+const settings = { baseUrl: process.env.ENGINE_URL, token: process.env.ENGINE_TOKEN };
+const client = new Client(settings);
+const qstash = new QStash(settings);
+
+function call(method, given) {
+  const path = method.split(".");
+  const name = path.pop();
+  const target = path.length === 0 ? client : path.reduce((object, field) => object[field], qstash);
+  return target[name](...given);
+}
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const call = JSON.parse(line);
+  const request = JSON.parse(line);
   let answer;
   try {
-    const value = await client[call.method](...call.arguments);
+    const value = await call(request.method, request.arguments);
     answer = { resolved: value ?? null };
   } catch (error) {
     answer = { rejected: { name: error.name, message: error.message, status: error.status } };

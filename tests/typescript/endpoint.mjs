@@ -184,6 +184,31 @@ const nested = createWorkflow(async (context) => {
 
 app.post("/many/*", serveMany({ parent, child, nested }));
 
+// How many deliveries are open at once; the first waits for a second one.
+const crowd = { open: 0, most: 0 };
+crowd.second = new Promise((resolve) => (crowd.arrived = resolve));
+
+app.use("/crowd", async (_, next) => {
+  crowd.open += 1;
+  crowd.most = Math.max(crowd.most, crowd.open);
+  if (crowd.open >= 2) crowd.arrived();
+  await crowd.second;
+  try {
+    await next();
+  } finally {
+    crowd.open -= 1;
+  }
+});
+
+app.post(
+  "/crowd",
+  serve(async (context) => {
+    await context.run("first", () => {});
+    await Promise.all([context.run("left", () => {}), context.run("right", () => {})]);
+    return await context.run("most", () => crowd.most);
+  }),
+);
+
 app.get("/not-a-workflow", (context) => context.text("hello"));
 app.post("/not-a-workflow", (context) => context.text("hello"));
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use workflow::{
     Client, ClientError,
-    client::{LogPage, LogQuery, Notification, Notified, RunFilter, Transport, Trigger, Triggered, Waiter},
+    client::{
+        FlowControlChange, FlowControlInfo, GlobalParallelism, LogPage, LogQuery, Notification, Notified,
+        RunFilter, SigningKeys, Transport, Trigger, Triggered, Waiter,
+    },
     engine::{App, BoxFuture, Embedded},
 };
 
@@ -52,5 +55,33 @@ impl Transport for Engine {
 
     fn logs(&self, query: LogQuery) -> BoxFuture<'_, Result<LogPage, ClientError>> {
         Box::pin(async { Ok(Self::logs(self, query).await?) })
+    }
+
+    fn flow_controls(&self) -> BoxFuture<'_, Result<Vec<FlowControlInfo>, ClientError>> {
+        Box::pin(async { Ok(Self::flow_controls(self)) })
+    }
+
+    fn flow_control<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<FlowControlInfo, ClientError>> {
+        Box::pin(async { Ok(Self::flow_control(self, key)) })
+    }
+
+    fn change_flow_control<'a>(
+        &'a self,
+        key: &'a str,
+        change: FlowControlChange,
+    ) -> BoxFuture<'a, Result<(), ClientError>> {
+        Box::pin(async move { Ok(Self::change_flow_control(self, key, change).await?) })
+    }
+
+    fn global_parallelism(&self) -> BoxFuture<'_, Result<GlobalParallelism, ClientError>> {
+        Box::pin(async { Ok(Self::global_parallelism(self)) })
+    }
+
+    fn signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>> {
+        Box::pin(async { Ok(Self::keys(self)) })
+    }
+
+    fn rotate_signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>> {
+        Box::pin(async { Ok(Self::rotate_keys(self).await?) })
     }
 }

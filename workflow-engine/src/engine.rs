@@ -304,7 +304,12 @@ impl Engine {
     }
 
     fn stored_filter(&self, mut filter: RunFilter) -> RunFilter {
-        filter.workflow_url = filter.workflow_url.map(|url| self.inner.urls.filter(&url));
+        let urls = &self.inner.urls;
+        let stored = filter.workflow_urls.iter().flat_map(|url| urls.filter(url, filter.exact_url));
+        filter.workflow_urls = stored.collect();
+        if filter.hosts.iter().any(|host| urls.is_at(host)) {
+            filter.hosts.push(String::new());
+        }
         filter
     }
 
@@ -338,7 +343,7 @@ impl Engine {
     /// # Errors
     /// Only if the store fails; then nothing has changed.
     pub async fn rotate_keys(&self) -> Result<SigningKeys, EngineError> {
-        let keys = self.keys().rotated();
+        let keys = keys::rotated(self.keys());
         self.inner.writer.submit(keys::Keep(keys.clone())).await?;
         *self.inner.keys.write().unwrap_or_else(PoisonError::into_inner) = keys.clone();
         Ok(keys)

@@ -1,6 +1,6 @@
 //! The keys that deliveries are signed with.
 
-use serde::{Deserialize, Serialize};
+pub use workflow::client::SigningKeys;
 
 use crate::{
     command::{Command, Transaction},
@@ -8,25 +8,14 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Two keys, so that they can be exchanged without a gap: deliveries are signed with the current one, endpoints accept both.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SigningKeys {
-    /// Signs deliveries.
-    pub current: String,
-    /// Becomes the current key at the next rotation.
-    pub next: String,
+/// Two new random keys.
+pub fn generate() -> SigningKeys {
+    SigningKeys { current: random_key(), next: random_key() }
 }
 
-impl SigningKeys {
-    /// Two new random keys.
-    pub fn generate() -> Self {
-        Self { current: random_key(), next: random_key() }
-    }
-
-    /// Promotes the next key and makes a new next one.
-    pub fn rotated(self) -> Self {
-        Self { current: self.next, next: random_key() }
-    }
+/// Promotes the next key and makes a new next one.
+pub fn rotated(keys: SigningKeys) -> SigningKeys {
+    SigningKeys { current: keys.next, next: random_key() }
 }
 
 fn random_key() -> String {
@@ -43,7 +32,7 @@ pub fn stored(store: &mut dyn Store) -> Result<SigningKeys, StoreError> {
     if let Some(keys) = store.setting(SETTING)? {
         return Ok(serde_json::from_str(&keys)?);
     }
-    let keys = SigningKeys::generate();
+    let keys = generate();
     store.begin()?;
     store.set_setting(SETTING, &serde_json::to_string(&keys)?)?;
     store.commit()?;

@@ -23,6 +23,7 @@ mod embedded;
 mod engine;
 mod error;
 mod export;
+mod flow_control;
 mod keys;
 mod limits;
 mod logs;

@@ -1,4 +1,6 @@
-//! What ids and labels may look like.
+//! What ids, labels and flow control may look like.
+
+use workflow::FlowControl;
 
 use crate::error::EngineError;
 
@@ -36,4 +38,9 @@ pub fn check_labels(labels: &[String]) -> Result<(), EngineError> {
         )));
     }
     labels.iter().try_for_each(|label| check_id("label", label))
+}
+
+/// Checks the limits of a run or a call.
+pub fn check_flow_control(limits: Option<&FlowControl>) -> Result<(), EngineError> {
+    limits.map_or(Ok(()), FlowControl::check).map_err(|error| EngineError::Invalid(error.to_string()))
 }

@@ -5,7 +5,9 @@ mod asked;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use workflow::{
-    client::{GroupKind, LogPage, LogQuery, RunLog, RunState, StepError, StepGroup, StepLog, StepState},
+    client::{
+        GroupKind, HeaderLists, LogPage, LogQuery, RunLog, RunState, StepError, StepGroup, StepLog, StepState,
+    },
     protocol::{Step, StepType, headers},
 };
 
@@ -64,6 +66,8 @@ fn log_of(reader: &dyn Reader, run: &Run) -> Stored<RunLog> {
         dlq_id: facts.dead_letter.as_ref().map(crate::store::DeadLetter::public_id),
         label: run.config.labels.first().cloned(),
         labels: run.config.labels.clone(),
+        flow_control_key: run.config.flow_control.as_ref().map(|limits| limits.key.clone()),
+        workflow_run_caller_ip: run.config.caller_ip.clone(),
         steps: groups(run, &entries, &facts)?,
     })
 }
@@ -138,6 +142,7 @@ fn initial(run: &Run, entry: &Entry) -> StepLog {
         created_at: Some(entry.at),
         retries: Some(run.config.max_retries()),
         retry_delay: run.config.retry_delay.clone(),
+        headers: shown_headers(run),
         ..StepLog::default()
     }
 }
@@ -176,12 +181,37 @@ fn step_log(run: &Run, entry: &Entry, step: &Step, is_plan: bool, facts: &Facts)
 
 /// The payload for people, or what stands for it where it must not be shown: two of the same are still recognised.
 fn shown_payload(run: &Run, payload: &[u8]) -> String {
-    if run.config.redact_payload {
-        let digest = Sha256::digest(payload);
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        return format!("REDACTED:{hex}");
+    if run.config.redact_payload { redacted(payload) } else { String::from_utf8_lossy(payload).into_owned() }
+}
+
+/// Headers that hold credentials by their nature. Whoever may list runs need not be allowed to do what they allow.
+const CREDENTIALS: &[&str] = &["authorization", "cookie", "proxy-authorization"];
+
+/// The caller's headers for people, by names such as `X-User`.
+fn shown_headers(run: &Run) -> HeaderLists {
+    let mut shown = HeaderLists::new();
+    let of_the_caller = run.config.headers.iter().filter(|(name, _)| !name.starts_with("upstash-workflow-"));
+    for (name, value) in of_the_caller {
+        let is_credential = CREDENTIALS.iter().any(|credential| name.eq_ignore_ascii_case(credential));
+        let is_hidden = is_credential || run.config.redact_headers.hides(name);
+        let value = if is_hidden { redacted(value.as_bytes()) } else { value.clone() };
+        shown.entry(in_title_case(name)).or_default().push(value);
     }
-    String::from_utf8_lossy(payload).into_owned()
+    shown
+}
+
+fn in_title_case(name: &str) -> String {
+    let word = |word: &str| {
+        let (first, rest) = word.split_at_checked(1).unwrap_or(("", word));
+        format!("{}{}", first.to_ascii_uppercase(), rest.to_ascii_lowercase())
+    };
+    name.split('-').map(word).collect::<Vec<_>>().join("-")
+}
+
+fn redacted(value: &[u8]) -> String {
+    let digest = Sha256::digest(value);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("REDACTED:{hex}")
 }
 
 /// A step's result for people: the data of an event is shown as it was sent.

@@ -5,7 +5,11 @@ mod asking;
 use std::time::Duration;
 
 use bytes::Bytes;
-use workflow::protocol::{Step, StepType, duration::parse_duration, headers, run_id::run_id_of};
+use workflow::{
+    FlowControl,
+    client::Redact,
+    protocol::{Step, StepType, duration::parse_duration, headers, run_id::run_id_of},
+};
 
 use crate::{
     command::{StartRun, Submission},
@@ -25,6 +29,8 @@ pub struct Message {
     pub headers: Vec<(String, String)>,
     /// Its body.
     pub body: Bytes,
+    /// IP address of its sender, where it is known.
+    pub caller_ip: Option<String>,
 }
 
 impl Message {
@@ -80,16 +86,8 @@ impl Message {
         }
         let not_before = self.number::<i64>(headers::NOT_BEFORE)?.map(|seconds| seconds.saturating_mul(1000));
         let labels = labels(self.header(headers::LABEL))?;
-        let redact_payload = self
-            .header(headers::REDACT_FIELDS)
-            .is_some_and(|fields| fields.split(',').any(|field| field.trim().eq_ignore_ascii_case("body")));
-        if let Some(key) = self.header(headers::FLOW_CONTROL_KEY) {
-            tracing::warn!(
-                key,
-                url = self.destination,
-                "this engine knows no flow control yet: the run is not limited"
-            );
-        }
+        let redact = self.header(headers::REDACT_FIELDS).map(Redact::parse).unwrap_or_default();
+        let flow_control = self.flow_control()?;
         let invoke_count = self.number("upstash-forward-upstash-workflow-invoke-count")?.unwrap_or_default();
         let sends_its_version = self.header("upstash-forward-upstash-workflow-sdk-version").is_some();
         let mut forwarded: Vec<(String, String)> = self
@@ -117,7 +115,10 @@ impl Message {
                 retries,
                 retry_delay,
                 labels,
-                redact_payload,
+                redact_payload: redact.body,
+                redact_headers: redact.headers,
+                caller_ip: self.caller_ip.clone(),
+                flow_control,
                 features,
                 invoke_count,
                 ..RunConfig::default()
@@ -157,6 +158,14 @@ impl Message {
             delay,
             not_before: not_before.max(exact),
         })
+    }
+
+    /// The limits that the message asks for.
+    pub(crate) fn flow_control(&self) -> Result<Option<FlowControl>, EngineError> {
+        let Some(key) = self.header(headers::FLOW_CONTROL_KEY) else { return Ok(None) };
+        let value = self.header(headers::FLOW_CONTROL_VALUE).unwrap_or_default();
+        let limits = FlowControl::parse(key, value).and_then(|limits| limits.check().map(|()| limits));
+        limits.map(Some).map_err(|error| EngineError::Invalid(error.to_string()))
     }
 
     fn delay(&self) -> Result<Option<Duration>, EngineError> {

@@ -10,7 +10,7 @@ use std::{
 use crate::{
     clock::{Clock, SystemClock},
     command::KEPT,
-    delivery::{Dispatcher, HttpSettings},
+    delivery::{Dispatcher, Gates, HttpSettings, Parts},
     engine::{Engine, Inner},
     error::EngineError,
     keys::{self, SigningKeys},
@@ -110,6 +110,7 @@ impl Builder {
             None => keys::stored(&mut store)?,
         };
         let keys = Arc::new(RwLock::new(keys));
+        let gates = Gates::new(Arc::clone(&self.clock), runtime.clone(), store.all_pinned()?);
         let client = workflow::client::http_client_builder()
             .and_then(|builder| {
                 builder
@@ -138,15 +139,16 @@ impl Builder {
             Some((path, lock)) => (Readers::of_file(path), Some(lock)),
             None => (Readers::of_writer(writer.clone()), None),
         };
-        let dispatcher = Dispatcher::new(
-            writer.clone(),
-            readers.clone(),
-            self.clock,
+        let dispatcher = Dispatcher::new(Parts {
+            writer: writer.clone(),
+            readers: readers.clone(),
+            clock: self.clock,
             runtime,
             http,
-            urls.clone(),
-            webhooks.clone(),
-        );
+            urls: urls.clone(),
+            webhooks: webhooks.clone(),
+            gates,
+        });
         // Set once, here.
         let _ = slot.set(Arc::downgrade(&dispatcher));
         drop(opened);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use workflow::{client::HeaderLists, engine::HttpCall, protocol::Step};
 
-use crate::{error::EngineError, retry, store::CallRequest};
+use crate::{error::EngineError, limits::check_flow_control, retry, store::CallRequest};
 
 /// A call may have a URL of this many bytes.
 const MAX_URL: usize = 8192;
@@ -11,6 +11,7 @@ const MAX_URL: usize = 8192;
 /// Checks the HTTP request of a step of this process.
 pub fn understand(step: Step, call: HttpCall) -> Result<CallRequest, EngineError> {
     check_url(&call.url)?;
+    check_flow_control(call.flow_control.as_ref())?;
     if let Some(expression) = &call.retry_delay {
         retry::check(expression).map_err(EngineError::Invalid)?;
     }

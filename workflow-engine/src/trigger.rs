@@ -11,7 +11,7 @@ use workflow::{
 use crate::{
     command::StartRun,
     error::EngineError,
-    limits::{check_id, check_labels},
+    limits::{check_flow_control, check_id, check_labels},
     retry,
     store::RunConfig,
     urls::Urls,
@@ -27,6 +27,7 @@ pub fn understand(trigger: Trigger, urls: &Urls) -> Result<StartRun, EngineError
     if let Some(expression) = &trigger.retry_delay {
         retry::check(expression).map_err(EngineError::Invalid)?;
     }
+    check_flow_control(trigger.flow_control.as_ref())?;
     let url = urls.resolve(&trigger.url)?;
     let mut forwarded = trigger.headers;
     for (name, value) in &forwarded {
@@ -51,7 +52,10 @@ pub fn understand(trigger: Trigger, urls: &Urls) -> Result<StartRun, EngineError
             retries: trigger.retries,
             retry_delay: trigger.retry_delay,
             labels: trigger.labels,
-            redact_payload: false,
+            redact_payload: trigger.redact.body,
+            redact_headers: trigger.redact.headers,
+            caller_ip: None,
+            flow_control: trigger.flow_control,
             features,
             ..RunConfig::default()
         },

@@ -46,15 +46,19 @@ impl Urls {
         }
     }
 
-    /// What a URL (or a beginning of one) in a filter is in the store.
-    pub fn filter(&self, url: &str) -> String {
-        match &self.base {
-            Some(base) => match url.strip_prefix(base.as_str()) {
-                Some(path) if path.is_empty() || path.starts_with('/') => path.to_owned(),
-                _ => url.to_owned(),
-            },
-            None => url.to_owned(),
+    /// What a URL in a filter is in the store. A beginning of URLs may be two: those of this process are paths there.
+    pub fn filter(&self, url: &str, exact: bool) -> Vec<String> {
+        let Some(base) = &self.base else { return vec![url.to_owned()] };
+        match url.strip_prefix(base.as_str()) {
+            Some(path) if path.starts_with('/') => vec![path.to_owned()],
+            _ if !exact && base.starts_with(url) => vec![url.to_owned(), "/".to_owned()],
+            _ => vec![url.to_owned()],
         }
+    }
+
+    /// Whether the workflows of this process are at this host (`app.example`, or with a port).
+    pub fn is_at(&self, host: &str) -> bool {
+        self.base.as_deref().is_some_and(|base| has_host(base, host))
     }
 
     fn local(&self, url: &Url) -> Option<String> {
@@ -70,6 +74,26 @@ impl Urls {
             Some(query) => format!("{path}?{query}"),
             None => path.to_owned(),
         })
+    }
+}
+
+/// Whether a workflow's URL is at this host, which may be given with its port. A path of this process is at the host that has no
+/// name.
+pub fn has_host(url: &str, host: &str) -> bool {
+    match Url::parse(url) {
+        Ok(url) => url.host_str().is_some_and(|name| match url.port() {
+            Some(port) => host == name || host == format!("{name}:{port}"),
+            None => host == name,
+        }),
+        Err(_) => host.is_empty(),
+    }
+}
+
+/// The path of a workflow's URL.
+pub fn path_of(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(url) => url.path().to_owned(),
+        Err(_) => url.split('?').next().unwrap_or(url).to_owned(),
     }
 }
 
@@ -97,8 +121,30 @@ mod tests {
         assert_eq!(urls.resolve("/api/order").unwrap(), "/api/order");
         assert_eq!(urls.resolve("http://127.0.0.1:3001/api").unwrap(), "http://127.0.0.1:3001/api");
         assert_eq!(urls.public("/api/order"), "http://127.0.0.1:3000/api/order");
-        assert_eq!(urls.filter("http://127.0.0.1:3000/api"), "/api");
-        assert_eq!(urls.filter("http://127.0.0.1:30001/api"), "http://127.0.0.1:30001/api");
+        assert_eq!(urls.filter("http://127.0.0.1:3000/api", true), ["/api"]);
+        assert_eq!(urls.filter("http://127.0.0.1:30001/api", false), ["http://127.0.0.1:30001/api"]);
+        for beginning in ["http://127.0.0.1:3000", "http://127.0.0.1:3", "http"] {
+            assert_eq!(urls.filter(beginning, false), [beginning, "/"]);
+            assert_eq!(urls.filter(beginning, true), [beginning]);
+        }
+    }
+
+    #[test]
+    fn hosts_and_paths_are_told_apart() {
+        for (url, host) in [("http://a.b:3000/x", "a.b"), ("http://a.b:3000/x", "a.b:3000"), ("/x", "")] {
+            assert!(has_host(url, host), "{url} {host}");
+        }
+        for (url, host) in
+            [("http://a.b:3000/x", "a.b:300"), ("http://a.b/x", "b"), ("/x", "x"), ("http://a/", "")]
+        {
+            assert!(!has_host(url, host), "{url} {host}");
+        }
+        let urls = Urls::new(Some("http://127.0.0.1:3000")).unwrap();
+        assert!(urls.is_at("127.0.0.1") && urls.is_at("127.0.0.1:3000") && !urls.is_at("127.0.0.1:3001"));
+        assert!(!Urls::default().is_at(""));
+        for (url, path) in [("http://a/b/c?d", "/b/c"), ("/b/c?d", "/b/c"), ("http://a", "/")] {
+            assert_eq!(path_of(url), path);
+        }
     }
 
     #[test]

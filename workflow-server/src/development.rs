@@ -12,17 +12,12 @@ use std::{
 
 use axum::{http::StatusCode, response::IntoResponse};
 use tokio::net::TcpListener;
+pub use workflow::client::{
+    DEVELOPMENT_CURRENT_SIGNING_KEY, DEVELOPMENT_NEXT_SIGNING_KEY, DEVELOPMENT_TOKEN,
+};
 use workflow_engine::{Engine, EngineError};
 
 use crate::Api;
-
-/// The published token of development servers.
-pub const DEVELOPMENT_TOKEN: &str =
-    "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0=";
-/// The published current signing key of development servers.
-pub const DEVELOPMENT_CURRENT_SIGNING_KEY: &str = "sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r";
-/// The published next signing key of development servers.
-pub const DEVELOPMENT_NEXT_SIGNING_KEY: &str = "sig_5ZB6DVzB1wjE8S6rZ7eenA8Pdnhs";
 
 /// Why the development server does not run.
 #[derive(Debug, thiserror::Error)]
@@ -97,6 +92,7 @@ impl DevelopmentServer {
             end.await;
             engine.shutdown().await;
         };
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         axum::serve(self.listener, app).with_graceful_shutdown(drained).await.map_err(ServeError::Serve)
     }
 }

@@ -114,6 +114,14 @@ impl FlowControl {
         [parallelism, rate, period].into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 
+    /// The limits as the header `Upstash-Flow-Control-Value` has them on deliveries: in whole seconds, and with the period
+    /// wherever there is a rate.
+    pub fn delivered_value(&self) -> String {
+        let parallelism = self.parallelism.map(|limit| format!("parallelism={limit}"));
+        let rate = self.rate.map(|limit| format!("rate={limit},period={}", self.rate_period().as_secs()));
+        [parallelism, rate].into_iter().flatten().collect::<Vec<_>>().join(",")
+    }
+
     /// Reads the headers `Upstash-Flow-Control-Key` and `Upstash-Flow-Control-Value`.
     ///
     /// # Errors
@@ -155,6 +163,9 @@ mod tests {
     fn limits_are_written_and_read_as_the_protocol_has_them() {
         let limits = FlowControl::key("k").parallelism(3).rate(10).period(Duration::from_secs(100));
         assert_eq!(limits.value(), "parallelism=3, rate=10, period=100s");
+        assert_eq!(limits.delivered_value(), "parallelism=3,rate=10,period=100");
+        assert_eq!(FlowControl::key("k").rate(10).delivered_value(), "rate=10,period=1");
+        assert_eq!(FlowControl::key("k").parallelism(3).delivered_value(), "parallelism=3");
         assert_eq!(FlowControl::parse("k", &limits.value()).unwrap(), limits);
         assert_eq!(FlowControl::parse("k", "parallelism=3,rate=10,period=100").unwrap(), limits);
         assert_eq!(FlowControl::parse("k", "rate=7").unwrap(), FlowControl::key("k").rate(7));

@@ -142,6 +142,7 @@ async fn submit(engine: &Engine, run_id: &str, step: &Step) -> Result<Published,
             (headers::WORKFLOW_RUN_ID.to_owned(), run_id.to_owned()),
         ],
         body: serde_json::to_vec(step).unwrap().into(),
+        ..Message::default()
     };
     Ok(engine.publish(vec![message]).await?.remove(0))
 }

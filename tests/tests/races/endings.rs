@@ -320,3 +320,22 @@ async fn unread_notifications_end_with_their_run() {
         eventually("the second run ends", async || app.log(&run_id).await.workflow_run_response).await;
     assert_eq!(outcomes, serde_json::to_string(&[Outcome::TimedOut]).unwrap());
 }
+
+/// On the one thread of this test's runtime, which a cancellation from another thread does not let go of.
+#[tokio::test]
+async fn a_run_that_is_cancelled_before_its_handler_has_begun_gives_back_its_turn() {
+    let app = TestApp::in_memory();
+    let id = app.start([run("p")]).await;
+    let client = app.client.clone();
+    let cancelled = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(client.cancel_run(id)).unwrap()
+    });
+    assert!(cancelled.join().unwrap());
+    assert_eq!(app.engine.global_parallelism().parallelism_count, 1);
+    eventually("the turn is given back", async || {
+        (app.engine.global_parallelism().parallelism_count == 0).then_some(())
+    })
+    .await;
+    assert_eq!(app.probe.count("p"), 0);
+}

@@ -103,8 +103,13 @@ impl TypeScriptClient {
 
     /// Calls a method with one argument, and gives what it resolved to; or the error (`name`, `message`, `status`).
     pub async fn try_call(&self, method: &str, argument: Value) -> Result<Value, Value> {
+        self.try_call_with(method, vec![argument]).await
+    }
+
+    /// As `try_call`, with any number of arguments. A method of `@upstash/qstash` is named with its path: `flowControl.pin`.
+    pub async fn try_call_with(&self, method: &str, arguments: Vec<Value>) -> Result<Value, Value> {
         let mut io = self.0.io.lock().await;
-        let call = format!("{}\n", json!({ "method": method, "arguments": [argument] }));
+        let call = format!("{}\n", json!({ "method": method, "arguments": arguments }));
         io.0.write_all(call.as_bytes()).await.unwrap();
         let answer = io.1.next_line().await.unwrap().expect("the script is still running");
         let mut answer: Value = serde_json::from_str(&answer).unwrap();

@@ -43,6 +43,11 @@ impl Vector {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{scenario}: {error}"))
     }
 
+    /// A call of the Python client.
+    pub fn load_python(scenario: &str) -> Self {
+        Self::load(&format!("../client-py/{scenario}"))
+    }
+
     /// What the client made of the answer.
     pub fn resolved(&self) -> &Value {
         &self.result["resolved"]

@@ -8,6 +8,7 @@ mod end;
 mod event;
 mod failure;
 mod invoke;
+mod pin;
 mod step;
 mod submission;
 mod trigger;
@@ -20,6 +21,7 @@ pub use self::{
     event::{Notify, NotifyReply, NotifyStep, Wait, public as public_waiter},
     failure::{AttemptFailed, DeliveryFailed, KEPT, Verdict},
     invoke::Invoke,
+    pin::ChangeFlowControl,
     step::{BeginSleep, Complete, Park, RecordStep, Recorded},
     submission::{Delivered, Published, Submission, Submit},
     trigger::{StartRun, TriggerRuns},
@@ -28,7 +30,7 @@ pub use self::{
 };
 use crate::{
     error::EngineError,
-    store::{Delivery, DeliveryKind, LastIds, Run, RunKey, Store, StoreError},
+    store::{Delivery, DeliveryKind, LastIds, Pinned, Run, RunKey, Store, StoreError},
 };
 
 /// At most this many waits time out in one transaction.
@@ -92,6 +94,8 @@ pub struct Outbox {
     pub due: Vec<Due>,
     /// Runs that were ended from outside, whose handlers have to stop.
     pub ended: Vec<RunKey>,
+    /// Flow-control keys for which something was pinned or paused by hand.
+    pub pinned: Vec<(String, Pinned)>,
     /// The earliest time at which something that was written falls due.
     pub next_due: Option<i64>,
 }

@@ -30,12 +30,14 @@ pub(super) async fn make(dispatcher: Arc<Dispatcher>, due: Due) {
 
 async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> {
     let Some((run, call)) = request_of(dispatcher, due).await? else { return Ok(()) };
+    let Some(permit) = dispatcher.permit(call.flow_control.as_ref(), due).await? else { return Ok(()) };
     let _turn = dispatcher.turn_at(&call.url).await?;
     // Read again after the turn has come: the run may have ended while it waited.
     if request_of(dispatcher, due).await?.is_none() {
         return Ok(());
     }
     let (answer, retry) = send(dispatcher, due, &call).await;
+    drop(permit);
     if dispatcher.is_draining() && !(200..300).contains(&answer.status) {
         return Ok(());
     }
@@ -190,8 +192,10 @@ pub(super) async fn tell(dispatcher: Arc<Dispatcher>, due: Due) {
 }
 
 async fn attempt_to_tell(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> {
-    let Some((_, call, _)) = answer_of(dispatcher, due).await? else { return Ok(()) };
+    let Some((run, call, _)) = answer_of(dispatcher, due).await? else { return Ok(()) };
     let Some(callback) = &call.callback else { return Ok(()) };
+    let limits = run.config.flow_control.as_ref();
+    let Some(permit) = dispatcher.permit(limits, due).await? else { return Ok(()) };
     let _turn = dispatcher.turn_at(&callback.url).await?;
     // Read again after the turn has come: the run may have ended while it waited.
     let Some((run, call, answer)) = answer_of(dispatcher, due).await? else { return Ok(()) };
@@ -212,6 +216,7 @@ async fn attempt_to_tell(dispatcher: &Dispatcher, due: &Due) -> Result<(), Engin
         map
     };
     let outcome = http::post(dispatcher, &callback.url, answer.data, headers).await;
+    drop(permit);
     if dispatcher.is_draining() && outcome.is_err() {
         return Ok(());
     }

@@ -21,7 +21,7 @@ use crate::{
     command::{Delivered, DeliveryFailed, Due},
     error::EngineError,
     keys::SigningKeys,
-    store::{Entry, Run},
+    store::{Entry, Reader, Run},
 };
 
 /// At most this many requests are open to one origin, so that a slow endpoint holds up its own deliveries only.
@@ -105,13 +105,13 @@ impl Dispatcher {
 
 async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> {
     let (run, position) = (due.run, due.position);
-    let Some(url) = dispatcher
-        .readers
-        .read(move |reader| Ok(reader.run(run)?.filter(Run::is_active).map(|run| run.url)))
-        .await?
-    else {
-        return Ok(());
+    let active = move |reader: &dyn Reader| {
+        let run = reader.run(run)?.filter(Run::is_active);
+        Ok(run.map(|run| (run.url, run.config.flow_control)))
     };
+    let Some((url, limits)) = dispatcher.readers.read(active).await? else { return Ok(()) };
+    // Before the turn at the origin, so that nobody else's is held up.
+    let Some(permit) = dispatcher.permit(limits.as_ref(), due).await? else { return Ok(()) };
     let _turn = dispatcher.turn_at(&url).await?;
     // Read after the turn has come: the run may have ended while it waited.
     let found = dispatcher
@@ -124,6 +124,7 @@ async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> 
         .await?;
     let Some((run, entries)) = found else { return Ok(()) };
     let outcome = send(dispatcher, due, &run, &entries).await;
+    drop(permit);
     if dispatcher.is_draining() && outcome.is_err() {
         return Ok(());
     }
@@ -265,6 +266,13 @@ pub(super) fn delivery_headers(due: &Due, run: &Run, is_first: bool, signature: 
     set(headers::MAX_RETRIES, &run.config.max_retries().to_string());
     if let Some(expression) = &run.config.retry_delay {
         set(headers::RETRY_DELAY, expression);
+    }
+    if let Some(ip) = &run.config.caller_ip {
+        set(headers::CALLER_IP, ip);
+    }
+    if let Some(limits) = &run.config.flow_control {
+        set(headers::FLOW_CONTROL_KEY, &limits.key);
+        set(headers::FLOW_CONTROL_VALUE, &limits.delivered_value());
     }
     set(headers::WORKFLOW_RUN_ID, &run.id);
     set(headers::WORKFLOW_CREATED_AT, &run.created_at.to_string());

@@ -13,6 +13,7 @@ use ::http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use workflow::{
+    FlowControl,
     client::{HeaderLists, StepError},
     engine::{
         self, App, BoxFuture, FailedAttempts, Mode, Reply, Report, ReportError, Reporter, Retry, RunInfo,
@@ -20,7 +21,7 @@ use workflow::{
     protocol::{Step, headers, run_id::run_id_of},
 };
 
-use super::Dispatcher;
+use super::{Dispatcher, flow_control::Permit};
 use crate::{
     command::{
         AttemptFailed, BeginCall, BeginSleep, CancelOwn, Complete, DeliveryFailed, Due, Invoke, Notify,
@@ -46,6 +47,11 @@ impl Snapshot {
         Self { run, payload, history: Vec::new(), failed_attempts: Vec::new() }
     }
 
+    /// The limits that its delivery shares with others.
+    pub(super) fn flow_control(&self) -> Option<&FlowControl> {
+        self.run.config.flow_control.as_ref()
+    }
+
     /// Reads a run; `None` if it has ended.
     fn read(reader: &dyn Reader, key: RunKey) -> Stored<Option<Self>> {
         let Some(run) = reader.run(key)?.filter(Run::is_active) else { return Ok(None) };
@@ -64,8 +70,8 @@ impl Snapshot {
 }
 
 /// Reads runs that are due and starts their delivery.
-pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: Vec<Due>) {
-    let keys: Vec<RunKey> = group.iter().map(|due| due.run).collect();
+pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: Vec<(Due, Option<Permit>)>) {
+    let keys: Vec<RunKey> = group.iter().map(|(due, _)| due.run).collect();
     // One run that cannot be read does not hold up the others.
     let snapshots = dispatcher
         .readers
@@ -80,9 +86,9 @@ pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: 
             group.iter().map(|_| Err(error.clone())).collect()
         }
     };
-    for (due, snapshot) in group.into_iter().zip(snapshots) {
+    for ((due, permit), snapshot) in group.into_iter().zip(snapshots) {
         match snapshot {
-            Ok(Some(snapshot)) => dispatcher.start(&app, due, snapshot),
+            Ok(Some(snapshot)) => dispatcher.start(&app, due, permit, snapshot),
             Ok(None) => dispatcher.ended_in_process(due.id, due.run),
             Err(error) => {
                 tracing::error!(%error, run = due.run, "a run that is due cannot be read");
@@ -91,11 +97,12 @@ pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: 
             }
         }
     }
+    // Those that have to wait at their gate have given back their turn.
+    dispatcher.pump();
 }
 
 /// Makes one delivery.
 pub(super) async fn deliver(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due, snapshot: Snapshot) {
-    let _turn = Turn { dispatcher: Arc::clone(&dispatcher), id: due.id, run: due.run };
     let reporter = Arc::new(RunReporter {
         dispatcher: Arc::clone(&dispatcher),
         run: due.run,
@@ -134,11 +141,18 @@ async fn settle(dispatcher: &Arc<Dispatcher>, due: Due, error: StepError, retry:
     }
 }
 
-/// Gives the turn back, however the delivery ends.
-struct Turn {
+/// Gives the turn and the permit back, however the delivery ends, and even if it never begins.
+pub(super) struct Turn {
     dispatcher: Arc<Dispatcher>,
     id: i64,
     run: RunKey,
+    _permit: Option<Permit>,
+}
+
+impl Turn {
+    pub(super) fn new(dispatcher: Arc<Dispatcher>, due: &Due, permit: Option<Permit>) -> Self {
+        Self { dispatcher, id: due.id, run: due.run, _permit: permit }
+    }
 }
 
 impl Drop for Turn {

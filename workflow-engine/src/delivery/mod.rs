@@ -4,6 +4,7 @@
 //! being made right now, so that none is made twice at once.
 
 mod call;
+mod flow_control;
 mod http;
 mod in_process;
 
@@ -16,19 +17,24 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::{AbortHandle, Abortable};
 use tokio::{
     runtime::Handle,
     sync::{Notify, Semaphore},
-    task::AbortHandle,
 };
-use workflow::engine::App;
+use workflow::{FlowControl, client::GlobalParallelism, engine::App};
 
-pub use self::http::{HttpSettings, encode_history};
+use self::flow_control::{Entered, Permit, Waiting};
+pub use self::{
+    flow_control::Gates,
+    http::{HttpSettings, encode_history},
+};
 use crate::{
     clock::Clock,
     command::{Due, Outbox},
+    error::EngineError,
     readers::Readers,
-    store::{DeliveryKind, RunKey},
+    store::{DeliveryKind, Reader, RunKey},
     urls::Urls,
     webhook::WebhookBase,
     writer::Writer,
@@ -43,6 +49,26 @@ const LOAD_GROUP: usize = 32;
 /// How long a shutdown waits for handlers that it has stopped.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
 
+/// What a dispatcher works with.
+pub struct Parts {
+    /// Takes what comes of deliveries.
+    pub writer: Writer,
+    /// Read what is to be delivered.
+    pub readers: Readers,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Runs deliveries.
+    pub runtime: Handle,
+    /// How endpoints over HTTP are called.
+    pub http: HttpSettings,
+    /// Which workflows this process serves.
+    pub urls: Urls,
+    /// Where webhooks of this process are reached.
+    pub webhooks: Option<WebhookBase>,
+    /// Where those wait who share limits.
+    pub gates: Gates,
+}
+
 /// Makes deliveries.
 pub struct Dispatcher {
     writer: Writer,
@@ -54,6 +80,8 @@ pub struct Dispatcher {
     /// Where webhooks of this process are reached.
     webhooks: Option<WebhookBase>,
     app: RwLock<Option<Arc<dyn App>>>,
+    /// Who shares limits waits here before it takes a turn of anybody else.
+    gates: Gates,
     state: Mutex<State>,
     draining: AtomicBool,
     /// Told whenever a delivery ends.
@@ -64,8 +92,8 @@ pub struct Dispatcher {
 struct State {
     /// Ids of deliveries that are waiting for their turn or being made.
     taken: HashSet<i64>,
-    /// Deliveries to this process that wait for their turn, or for an app.
-    waiting: VecDeque<Due>,
+    /// Deliveries to this process that wait for their turn, or for an app. Those with a permit have been through their gate.
+    waiting: VecDeque<(Due, Option<Permit>)>,
     /// Deliveries to this process that are being made.
     active: usize,
     /// The delivery to this process that is being made for a run, and how to stop its handler once that runs.
@@ -85,9 +113,9 @@ impl State {
         }
         if !ended.is_empty() && !self.waiting.is_empty() {
             let ended: HashSet<RunKey> = ended.into_iter().collect();
-            let (over, waiting) = self.waiting.drain(..).partition(|due| ended.contains(&due.run));
+            let (over, waiting) = self.waiting.drain(..).partition(|(due, _)| ended.contains(&due.run));
             self.waiting = waiting;
-            for due in Vec::from(over) {
+            for (due, _) in Vec::from(over) {
                 self.taken.remove(&due.id);
             }
         }
@@ -96,15 +124,8 @@ impl State {
 
 impl Dispatcher {
     /// A dispatcher that has not been given anything to deliver yet.
-    pub fn new(
-        writer: Writer,
-        readers: Readers,
-        clock: Arc<dyn Clock>,
-        runtime: Handle,
-        http: HttpSettings,
-        urls: Urls,
-        webhooks: Option<WebhookBase>,
-    ) -> Arc<Self> {
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let Parts { writer, readers, clock, runtime, http, urls, webhooks, gates } = parts;
         Arc::new(Self {
             writer,
             readers,
@@ -114,6 +135,7 @@ impl Dispatcher {
             urls,
             webhooks,
             app: RwLock::default(),
+            gates,
             state: Mutex::default(),
             draining: AtomicBool::new(false),
             ended: Notify::new(),
@@ -128,6 +150,9 @@ impl Dispatcher {
 
     /// Takes what a transaction has left to do.
     pub fn take(self: &Arc<Self>, outbox: Outbox) {
+        for (key, pinned) in outbox.pinned {
+            self.gates.pin(&key, pinned);
+        }
         if outbox.due.is_empty() && outbox.ended.is_empty() {
             return;
         }
@@ -139,12 +164,15 @@ impl Dispatcher {
                     continue;
                 }
                 if due.kind == DeliveryKind::Run && due.position == 0 {
-                    state.waiting.push_back(due);
+                    state.waiting.push_back((due, None));
                 } else {
                     elsewhere.push(due);
                 }
             }
-            state.stop(outbox.ended);
+            if !outbox.ended.is_empty() {
+                self.gates.forget(&outbox.ended);
+                state.stop(outbox.ended);
+            }
         }
         if !self.is_draining() {
             for due in elsewhere {
@@ -164,6 +192,7 @@ impl Dispatcher {
     /// keeps what is left.
     pub async fn drain(&self, patience: Duration) {
         self.draining.store(true, Ordering::Release);
+        self.gates.close();
         if tokio::time::timeout(patience, self.all_ended()).await.is_err() {
             for (_, (_, handler)) in self.state().handlers.drain() {
                 if let Some(handler) = handler {
@@ -200,46 +229,123 @@ impl Dispatcher {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts as many waiting deliveries to this process as may be active.
-    fn pump(self: &Arc<Self>) {
-        let Some(app) = self.app() else { return };
-        if self.is_draining() {
-            return;
-        }
-        let turn: Vec<Due> = {
-            let mut state = self.state();
-            let free = MAX_ACTIVE.saturating_sub(state.active).min(state.waiting.len());
-            state.active += free;
-            let State { waiting, handlers, .. } = &mut *state;
-            waiting.drain(..free).inspect(|due| drop(handlers.insert(due.run, (due.id, None)))).collect()
-        };
-        let mut to_load = Vec::new();
-        for mut due in turn {
-            match due.fresh.take() {
-                Some(fresh) => {
-                    let (run, payload) = *fresh;
-                    self.start(&app, due, in_process::Snapshot::fresh(run, payload));
-                }
-                None => to_load.push(due),
-            }
-        }
-        while !to_load.is_empty() {
-            let group = to_load.split_off(to_load.len().saturating_sub(LOAD_GROUP));
-            self.runtime.spawn(in_process::load(Arc::clone(self), Arc::clone(&app), group));
+    /// The gates of flow control.
+    pub fn gates(&self) -> &Gates {
+        &self.gates
+    }
+
+    /// How many deliveries to this process are being made, and may be.
+    pub fn parallelism(&self) -> GlobalParallelism {
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        GlobalParallelism {
+            parallelism_max: count(MAX_ACTIVE),
+            parallelism_count: count(self.state().active),
         }
     }
 
-    /// Starts one delivery to this process, unless its run has ended since its turn came.
-    fn start(self: &Arc<Self>, app: &Arc<dyn App>, due: Due, snapshot: in_process::Snapshot) {
+    /// Waits until a delivery elsewhere may begin under these limits; at once where there are none. To be called before the
+    /// delivery holds anything that others wait for; the permit is to be kept until the delivery is answered. `None`: its run has
+    /// ended, or the engine ends, and the delivery must not be made.
+    async fn permit(&self, limits: Option<&FlowControl>, due: &Due) -> Result<Option<Permit>, EngineError> {
+        let Some(limits) = limits else { return Ok(Some(Permit::unlimited())) };
+        let waiting = match self.gates.enter(limits, due) {
+            Entered::Now(permit) => return Ok(Some(permit)),
+            Entered::Later(waiting) => waiting,
+        };
+        // A run that had ended before it was on the list was not taken from it.
+        let run = due.run;
+        let active = move |reader: &dyn Reader| Ok(reader.run(run)?.is_some_and(|run| run.is_active()));
+        if !self.readers.read(active).await? {
+            return Ok(None);
+        }
+        Ok(waiting.permit().await)
+    }
+
+    /// Starts as many waiting deliveries to this process as may be active.
+    fn pump(self: &Arc<Self>) {
+        let Some(app) = self.app() else { return };
+        // Again, where some had to wait at their gate instead and have given back their turn.
+        while !self.is_draining() {
+            let turn: Vec<(Due, Option<Permit>)> = {
+                let mut state = self.state();
+                let free = MAX_ACTIVE.saturating_sub(state.active).min(state.waiting.len());
+                state.active += free;
+                let State { waiting, handlers, .. } = &mut *state;
+                let turn = waiting.drain(..free);
+                turn.inspect(|(due, _)| drop(handlers.insert(due.run, (due.id, None)))).collect()
+            };
+            if turn.is_empty() {
+                return;
+            }
+            let mut to_load = Vec::new();
+            for (mut due, permit) in turn {
+                match due.fresh.take() {
+                    Some(fresh) => {
+                        let (run, payload) = *fresh;
+                        self.start(&app, due, permit, in_process::Snapshot::fresh(run, payload));
+                    }
+                    None => to_load.push((due, permit)),
+                }
+            }
+            while !to_load.is_empty() {
+                let rest = to_load.split_off(to_load.len().min(LOAD_GROUP));
+                let group = std::mem::replace(&mut to_load, rest);
+                self.runtime.spawn(in_process::load(Arc::clone(self), Arc::clone(&app), group));
+            }
+        }
+    }
+
+    /// Starts one delivery to this process, unless its run has ended since its turn came, or it has to wait at its gate.
+    fn start(
+        self: &Arc<Self>,
+        app: &Arc<dyn App>,
+        due: Due,
+        mut permit: Option<Permit>,
+        snapshot: in_process::Snapshot,
+    ) {
         let (id, run) = (due.id, due.run);
-        // Held until the handler is registered, so that a handler that ends at once is not registered after its end.
+        // Held until the handler is registered, so that whoever ends the run finds it.
         let mut state = self.state();
         if self.is_draining() || state.handlers.get(&run).is_none_or(|(held, _)| *held != id) {
             drop(state);
             return self.ended_in_process(id, run);
         }
-        let task = self.runtime.spawn(in_process::deliver(Arc::clone(self), Arc::clone(app), due, snapshot));
-        state.handlers.insert(run, (id, Some(task.abort_handle())));
+        if permit.is_none()
+            && let Some(limits) = snapshot.flow_control()
+        {
+            match self.gates.enter(limits, &due) {
+                Entered::Now(granted) => permit = Some(granted),
+                Entered::Later(waiting) => {
+                    state.active = state.active.saturating_sub(1);
+                    state.handlers.remove(&run);
+                    drop(state);
+                    self.ended.notify_waiters();
+                    self.runtime.spawn(Arc::clone(self).wait_at_gate(due, waiting));
+                    return;
+                }
+            }
+        }
+        let (handler, registration) = AbortHandle::new_pair();
+        let turn = in_process::Turn::new(Arc::clone(self), &due, permit);
+        let delivery = in_process::deliver(Arc::clone(self), Arc::clone(app), due, snapshot);
+        state.handlers.insert(run, (id, Some(handler)));
+        drop(state);
+        self.runtime.spawn(async move {
+            let _turn = turn;
+            // Where it is aborted, here or before it began, the turn is given back all the same.
+            let _ = Abortable::new(delivery, registration).await;
+        });
+    }
+
+    /// Waits until a delivery to this process has a permit, and then for its turn. It holds nothing meanwhile.
+    async fn wait_at_gate(self: Arc<Self>, due: Due, waiting: Waiting) {
+        match waiting.permit().await {
+            Some(permit) => {
+                self.state().waiting.push_back((due, Some(permit)));
+                self.pump();
+            }
+            None => drop(self.state().taken.remove(&due.id)),
+        }
     }
 
     /// Forgets a delivery to this process that has ended, and lets the next one have its turn.

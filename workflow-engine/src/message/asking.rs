@@ -3,10 +3,7 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
-use workflow::{
-    FlowControl,
-    protocol::{Step, StepType, duration::parse_duration, headers},
-};
+use workflow::protocol::{Step, StepType, duration::parse_duration, headers};
 
 use super::Message;
 use crate::{
@@ -57,13 +54,7 @@ impl Message {
             .header(headers::TIMEOUT)
             .map(|text| parse_duration(text).map_err(|error| invalid(headers::TIMEOUT, &error)))
             .transpose()?;
-        let limits = self.header(headers::FLOW_CONTROL_VALUE).unwrap_or_default();
-        let flow_control = self
-            .header(headers::FLOW_CONTROL_KEY)
-            .map(|key| {
-                FlowControl::parse(key, limits).map_err(|error| invalid(headers::FLOW_CONTROL_VALUE, &error))
-            })
-            .transpose()?;
+        let flow_control = self.flow_control()?;
         let method = self.header(headers::METHOD).unwrap_or("POST").to_ascii_uppercase();
         http::Method::from_bytes(method.as_bytes()).map_err(|error| invalid(headers::METHOD, &error))?;
         let callback = Callback {

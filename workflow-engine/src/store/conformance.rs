@@ -261,7 +261,7 @@ fn filters_narrow_and_pages_follow_each_other(store: &mut dyn Store) {
     let filter = RunFilter::default();
     assert_eq!(list(store, &filter), [4, 3, 2, 1, 0]);
     let by_url = |url: &str, exact_url| RunFilter {
-        workflow_url: Some(url.to_owned()),
+        workflow_urls: vec![url.to_owned()],
         exact_url,
         ..Default::default()
     };
@@ -316,4 +316,14 @@ fn attempts_answers_and_settings_are_kept(store: &mut dyn Store) {
     store.set_setting("s", "1").unwrap();
     store.set_setting("s", "2").unwrap();
     assert_eq!(store.setting("s").unwrap().as_deref(), Some("2"));
+
+    let pinned = Pinned { paused: true, parallelism: Some(2), rate: None, period: 0 };
+    store.set_pinned("k", &pinned).unwrap();
+    assert_eq!(store.pinned("k").unwrap(), pinned);
+    assert_eq!(store.pinned("other").unwrap(), Pinned::default());
+    let pinned = Pinned { paused: false, parallelism: None, rate: Some(3), period: 2000 };
+    store.set_pinned("k", &pinned).unwrap();
+    assert_eq!(store.all_pinned().unwrap(), [("k".to_owned(), pinned)]);
+    store.set_pinned("k", &Pinned::default()).unwrap();
+    assert!(store.all_pinned().unwrap().is_empty());
 }

@@ -112,6 +112,13 @@ pub trait Store: Reader + Send {
     /// Forgets answers older than this.
     fn forget_answers(&mut self, before: i64) -> Stored<()>;
 
+    /// What was pinned or paused by hand, by flow-control key.
+    fn all_pinned(&mut self) -> Stored<Vec<(String, Pinned)>>;
+    /// What was pinned or paused by hand for a flow-control key.
+    fn pinned(&mut self, key: &str) -> Stored<Pinned>;
+    /// Sets what is pinned or paused for a flow-control key.
+    fn set_pinned(&mut self, key: &str, pinned: &Pinned) -> Stored<()>;
+
     /// Reads a setting.
     fn setting(&mut self, name: &str) -> Stored<Option<String>>;
     /// Writes a setting.

@@ -2,7 +2,11 @@
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use workflow::{client::RunState, protocol::Step};
+use workflow::{
+    FlowControl,
+    client::{RedactHeaders, RunState},
+    protocol::Step,
+};
 
 use super::Stored;
 
@@ -79,6 +83,15 @@ pub struct RunConfig {
     /// Whether listings hide the payload (`Upstash-Redact-Fields`).
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub redact_payload: bool,
+    /// Which headers listings hide (`Upstash-Redact-Fields`).
+    #[serde(skip_serializing_if = "hides_no_header")]
+    pub redact_headers: RedactHeaders,
+    /// Limits that its deliveries share with others of the same key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_control: Option<FlowControl>,
+    /// IP address of whoever triggered it, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub caller_ip: Option<String>,
     /// Feature set of the trigger message (protocol, section G.4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<String>,
@@ -92,6 +105,10 @@ pub struct RunConfig {
 
 fn is_zero(count: &u32) -> bool {
     *count == 0
+}
+
+fn hides_no_header(headers: &RedactHeaders) -> bool {
+    *headers == RedactHeaders::None
 }
 
 impl RunConfig {
@@ -203,6 +220,11 @@ pub fn payload_and_steps(entries: Vec<Entry>) -> Stored<(Bytes, Vec<Step>)> {
 /// The public id of the message at a position.
 pub fn message_id(position: i64) -> String {
     format!("msg_{position}")
+}
+
+/// The position of the message with a public id; `None` if no message has such an id.
+pub fn position_of(message_id: &str) -> Option<i64> {
+    message_id.strip_prefix("msg_")?.parse().ok()
 }
 
 /// What a delivery is.
@@ -373,4 +395,17 @@ impl DeadLetter {
     pub fn public_id(&self) -> String {
         format!("{}-{}", self.at, self.number)
     }
+}
+
+/// What was pinned or paused by hand for a flow-control key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pinned {
+    /// Whether nothing may begin.
+    pub paused: bool,
+    /// How many may be under way at once, whatever they ask for.
+    pub parallelism: Option<u32>,
+    /// How many may begin in a period, whatever they ask for.
+    pub rate: Option<u32>,
+    /// The period of `rate`, in milliseconds.
+    pub period: i64,
 }

@@ -83,6 +83,14 @@ CREATE TABLE answers (                        -- what was answered to requests w
 ) WITHOUT ROWID;
 CREATE INDEX answers_at ON answers (at);
 
+CREATE TABLE flow_controls (                  -- what was pinned or paused by hand; counts are in memory
+    key         TEXT    PRIMARY KEY,
+    paused      INTEGER NOT NULL,
+    parallelism INTEGER,
+    rate        INTEGER,
+    period      INTEGER NOT NULL              -- of the rate, in milliseconds
+) WITHOUT ROWID;
+
 CREATE TABLE settings (
     name  TEXT PRIMARY KEY,
     value TEXT NOT NULL

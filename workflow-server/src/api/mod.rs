@@ -4,6 +4,7 @@
 //! an event id may hold `/`, and a destination is taken as it was written.
 
 mod events;
+mod flow_control;
 mod keys;
 mod publish;
 mod query;
@@ -13,12 +14,15 @@ mod runs;
 mod token;
 mod webhook;
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Json, Router,
     body::Body,
-    extract::{Request, State},
+    extract::{ConnectInfo, Request, State},
     response::{IntoResponse, Response},
     routing::any,
 };
@@ -64,7 +68,8 @@ impl Api {
         self
     }
 
-    /// The router. It claims the paths below `/v2/`.
+    /// The router. It claims the paths below `/v2/`. Runs are recorded with the IP address of their caller where it is served with
+    /// `into_make_service_with_connect_info::<SocketAddr>()`.
     pub fn into_router(self) -> Router {
         Router::new().route("/v2/{*path}", any(handle)).with_state(Arc::new(self))
     }
@@ -74,6 +79,8 @@ impl Api {
 struct Call {
     engine: Engine,
     has_app: bool,
+    /// Whom it comes from, where the server knows it: it is served with axum's `into_make_service_with_connect_info`.
+    caller: Option<IpAddr>,
     headers: HeaderMap,
     query: Query,
     body: Bytes,
@@ -141,7 +148,8 @@ async fn answer(api: &Api, parts: Parts, body: Body) -> Result<Response, Refusal
         _ => Query::parse(raw_query)?,
     };
     let engine = api.engine.clone();
-    let call = Call { engine, has_app: api.has_app, headers: parts.headers, query, body };
+    let caller = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip());
+    let call = Call { engine, has_app: api.has_app, caller, headers: parts.headers, query, body };
     match route {
         Route::Publish(destination) => publish::publish(call, destination).await,
         Route::Batch => publish::batch(call).await,
@@ -158,6 +166,10 @@ async fn answer(api: &Api, parts: Parts, body: Body) -> Result<Response, Refusal
         Route::History(run_id) => runs::history(call, run_id).await,
         Route::Events => runs::events(call).await,
         Route::Logs => runs::logs(call).await,
+        Route::FlowControls => flow_control::list(&call),
+        Route::FlowControl(key) => flow_control::get(&call, &key),
+        Route::ChangeFlowControl { key, action } => flow_control::change(call, key, action).await,
+        Route::GlobalParallelism => flow_control::global(&call),
         Route::Keys => Ok(keys::current(&call)),
         Route::RotateKeys => keys::rotate(call).await,
     }

@@ -14,7 +14,7 @@ use super::{Call, json, refusal::Refusal};
 
 /// `POST /v2/publish/{destination}`
 pub(super) async fn publish(call: Call, destination: String) -> Result<Response, Refusal> {
-    let message = message(call.has_app, destination, message_headers(&call.headers)?, call.body)?;
+    let message = message(&call, destination, message_headers(&call.headers)?, call.body.clone())?;
     let published = call.engine.publish(vec![message]).await?.into_iter().next();
     let answer = Answer::from(published.ok_or_else(nothing_published)?);
     let status = if answer.deduplicated { StatusCode::ACCEPTED } else { StatusCode::OK };
@@ -29,7 +29,7 @@ pub(super) async fn batch(call: Call) -> Result<Response, Refusal> {
 
 /// `POST /v2/trigger/{url}`
 pub(super) async fn trigger(call: Call, destination: String) -> Result<Response, Refusal> {
-    let mut message = message(call.has_app, destination, message_headers(&call.headers)?, call.body)?;
+    let mut message = message(&call, destination, message_headers(&call.headers)?, call.body.clone())?;
     starts_a_run(&mut message);
     let published = call.engine.publish(vec![message]).await?.into_iter().next();
     Ok(json(StatusCode::OK, &triggered(published.ok_or_else(nothing_published)?)))
@@ -84,23 +84,23 @@ fn messages(call: &Call) -> Result<Vec<Message>, Refusal> {
             Some(json) if !json.is_null() => Bytes::from(json.to_string()),
             _ => Bytes::new(),
         };
-        message(call.has_app, entry.destination, entry.headers.into_iter().collect(), body)
+        message(call, entry.destination, entry.headers.into_iter().collect(), body)
     };
     entries.into_iter().enumerate().map(entry_message).collect()
 }
 
 fn message(
-    has_app: bool,
+    call: &Call,
     destination: String,
     headers: Vec<(String, String)>,
     body: Bytes,
 ) -> Result<Message, Refusal> {
-    if !has_app && destination.starts_with('/') {
+    if !call.has_app && destination.starts_with('/') {
         return Err(Refusal::bad_request(format!(
             "`{destination}` is a path, and there is no app in this process; give the absolute URL of the workflow"
         )));
     }
-    Ok(Message { destination, headers, body })
+    Ok(Message { destination, headers, body, caller_ip: call.caller.map(|ip| ip.to_string()) })
 }
 
 /// What a request says about its message: the protocol's own headers and the content type.

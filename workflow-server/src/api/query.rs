@@ -91,6 +91,19 @@ impl Query {
             .collect()
     }
 
+    /// The values of a parameter that may be repeated. A comma belongs to its value.
+    fn each(&self, name: &str) -> Result<Vec<String>, Refusal> {
+        let values = self.0.iter().filter(|parameter| parameter.name == name);
+        values
+            .map(|parameter| match parameter.parts.join(",") {
+                value if value.is_empty() => {
+                    Err(Refusal::bad_request(format!("the parameter `{name}` has an empty value")))
+                }
+                value => Ok(value),
+            })
+            .collect()
+    }
+
     pub(super) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Refusal> {
         self.one(name)?
             .map(|value| {
@@ -119,15 +132,30 @@ impl Query {
         let states = self.many("state")?.iter().map(|state| state_of(state)).collect::<Result<_, _>>()?;
         Ok(RunFilter {
             run_ids: self.many(ids)?,
-            workflow_url: self.one("workflowUrl")?,
+            runs: self.many("workflowRuns")?.iter().map(|run| incarnation(run)).collect::<Result<_, _>>()?,
+            workflow_urls: self.each("workflowUrl")?,
             exact_url: self.flag("workflowUrlExactMatch")?.unwrap_or(exact_url),
+            hosts: self.many("host")?,
+            paths: self.each("path")?,
             labels: self.many("label")?,
+            flow_control_keys: self.many("flowControlKey")?,
+            caller_ips: self.many("callerIp")?,
+            message_ids: self.many("messageId")?,
             states,
             from: self.number("fromDate")?,
             to: self.number("toDate")?,
             created_at: self.number("workflowCreatedAt")?,
         })
     }
+}
+
+/// A run that is named by its id and when it was created: `wfr_1@1700000000000`.
+fn incarnation(run: &str) -> Result<(String, i64), Refusal> {
+    run.rsplit_once('@').and_then(|(id, at)| Some((id.to_owned(), at.parse().ok()?))).ok_or_else(|| {
+        Refusal::bad_request(format!(
+            "`{run}` names no run; write its id, `@`, and when it was created in milliseconds"
+        ))
+    })
 }
 
 fn decode(text: &str) -> Result<String, Refusal> {

@@ -40,6 +40,10 @@ impl Refusal {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body has more than {limit} bytes"))
     }
 
+    pub(super) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
     pub(super) fn no_route(method: &Method, path: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("there is no route {method} {path}"))
     }

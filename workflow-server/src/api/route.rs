@@ -33,6 +33,14 @@ pub(super) enum Route {
     Events,
     /// List runs, under the path that the documentation names.
     Logs,
+    /// List flow-control keys.
+    FlowControls,
+    /// Show this flow-control key.
+    FlowControl(String),
+    /// Change this flow-control key.
+    ChangeFlowControl { key: String, action: String },
+    /// Show how many deliveries are being made.
+    GlobalParallelism,
     /// Call a webhook of a run.
     Webhook { run_id: String, event: String },
     /// Show the signing keys.
@@ -62,6 +70,15 @@ pub(super) fn find(method: &Method, path: &str, raw_query: &str) -> Result<Found
         ("wait", Some(event)) => post(Route::Wait(id(event, "event id")?)),
         ("notify", Some(rest)) => post(notify(rest)?),
         ("waiters", Some(event)) => get(Route::Waiters(id(event, "event id")?)),
+        ("flowControl", None) => get(Route::FlowControls),
+        ("flowControl", Some(rest)) => match rest.split_once('/') {
+            None => get(Route::FlowControl(id(rest, "flow-control key")?)),
+            Some((key, action)) => post(Route::ChangeFlowControl {
+                key: id(key, "flow-control key")?,
+                action: id(action, "action")?,
+            }),
+        },
+        ("globalParallelism", None) => get(Route::GlobalParallelism),
         ("keys", None) => get(Route::Keys),
         ("keys", Some("rotate")) => post(Route::RotateKeys),
         ("workflows", Some("runs")) => only(method, &Method::DELETE, "DELETE", Route::CancelRuns),

@@ -1,16 +1,19 @@
 //! One engine over HTTP: where it is, how to authenticate, and when to try again.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use ::http::{HeaderValue, StatusCode, header::AUTHORIZATION};
+use ::http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use super::{
-    ClientError, HOSTED_URL, http_client_builder,
+    ClientError, HOSTED_URL, http_client_builder, rate_limit,
     request::Request,
-    settings::{base_url, env},
+    settings::{DEVELOPMENT_TOKEN, base_url, development_url, env},
 };
 
 /// How often a request is repeated that got no answer. An answer, of any status, is never asked for again.
@@ -50,8 +53,12 @@ impl Connection {
         Ok(Self { inner: Arc::new(Inner { base, authorization, http }) })
     }
 
-    /// The connection that `QSTASH_URL` and `QSTASH_TOKEN` describe, if a token is set.
+    /// The connection that the environment describes: to the development server where `QSTASH_DEV` asks for it, else as
+    /// `QSTASH_URL` and `QSTASH_TOKEN` say, if a token is set.
     pub(crate) fn from_env() -> Result<Option<Self>, ClientError> {
+        if let Some(url) = development_url()? {
+            return Self::new(&url, DEVELOPMENT_TOKEN).map(Some);
+        }
         let url = env("QSTASH_URL")?;
         let Some(token) = env("QSTASH_TOKEN")? else {
             return match url {
@@ -77,8 +84,8 @@ impl Connection {
         let mut repetition = 0;
         loop {
             match self.attempt(&url, &request).await {
-                Ok((status, body)) if status.is_success() => return Ok(body),
-                Ok((status, body)) => return Err(refusal(status, &body)),
+                Ok((status, _, body)) if status.is_success() => return Ok(body),
+                Ok((status, headers, body)) => return Err(refusal(status, &headers, &body)),
                 Err(error) if error.is_builder() => {
                     return Err(ClientError::Encoding(format!("the request cannot be sent: {error}")));
                 }
@@ -104,7 +111,11 @@ impl Connection {
         decode(&body, &path)
     }
 
-    async fn attempt(&self, url: &Url, request: &Request) -> Result<(StatusCode, Bytes), reqwest::Error> {
+    async fn attempt(
+        &self,
+        url: &Url,
+        request: &Request,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), reqwest::Error> {
         let answer = self
             .inner
             .http
@@ -114,7 +125,8 @@ impl Connection {
             .body(request.body.clone())
             .send()
             .await?;
-        Ok((answer.status(), answer.bytes().await?))
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        Ok((status, headers, answer.bytes().await?))
     }
 }
 
@@ -127,7 +139,7 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &[u8], path: &str) -> Result<T, 
 }
 
 /// What the engine says when it refuses: the `error` of its JSON, or the text as it is.
-fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
+fn refusal(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> ClientError {
     #[derive(serde::Deserialize)]
     struct Refusal {
         error: String,
@@ -137,6 +149,9 @@ fn refusal(status: StatusCode, body: &[u8]) -> ClientError {
         Err(_) if body.is_empty() => status.canonical_reason().unwrap_or("no reason given").to_owned(),
         Err(_) => String::from_utf8_lossy(body).chars().take(1000).collect(),
     };
+    if status == StatusCode::TOO_MANY_REQUESTS {
+        return rate_limit::reached(headers, message, SystemTime::now());
+    }
     ClientError::Refused { status: status.as_u16(), message }
 }
 
@@ -186,7 +201,8 @@ mod tests {
     #[test]
     fn a_refusal_tells_the_engines_reason() {
         let message = |status: u16, body: &str| {
-            refusal(StatusCode::from_u16(status).unwrap(), body.as_bytes()).to_string()
+            let status = StatusCode::from_u16(status).unwrap();
+            refusal(status, &HeaderMap::new(), body.as_bytes()).to_string()
         };
         assert_eq!(message(404, r#"{"error":"no such run"}"#), "the engine refused (404): no such run");
         assert_eq!(message(502, "bad gateway"), "the engine refused (502): bad gateway");

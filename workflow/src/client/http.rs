@@ -9,8 +9,8 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::{
-    ClientError, Connection, FailureCallback, LogPage, LogQuery, Notification, Notified, RunFilter,
-    Transport, Trigger, Triggered, Waiter,
+    ClientError, Connection, FailureCallback, FlowControlChange, FlowControlInfo, GlobalParallelism, LogPage,
+    LogQuery, Notification, Notified, RunFilter, SigningKeys, Transport, Trigger, Triggered, Waiter,
     connection::decode,
     message::{Init, header},
     request::{Request, segment},
@@ -159,7 +159,7 @@ impl HttpTransport {
             return Ok(total);
         }
         let mut query = self.filter_query(&filter)?;
-        if filter.workflow_url.is_some() && filter.exact_url {
+        if !filter.workflow_urls.is_empty() && filter.exact_url {
             query.add("workflowUrlExactMatch", true);
         }
         query.add("count", CANCEL_BATCH);
@@ -178,7 +178,9 @@ impl HttpTransport {
         let mut pairs = self.filter_query(filter)?;
         pairs.add("groupBy", "workflowRunId");
         filter.run_ids.iter().for_each(|id| pairs.add("workflowRunId", id));
-        if filter.workflow_url.is_some() && !filter.exact_url {
+        filter.runs.iter().for_each(|(id, at)| pairs.add("workflowRuns", format_args!("{id}@{at}")));
+        filter.message_ids.iter().for_each(|id| pairs.add("messageId", id));
+        if !filter.workflow_urls.is_empty() && !filter.exact_url {
             pairs.add("workflowUrlExactMatch", false);
         }
         pairs.add_some("cursor", query.cursor);
@@ -192,9 +194,18 @@ impl HttpTransport {
     /// The part of a filter that is written alike for every request: everything but ids and how URLs match.
     fn filter_query(&self, filter: &RunFilter) -> Result<Query, ClientError> {
         let mut query = Query::default();
-        let url = filter.workflow_url.as_deref().map(|url| self.absolute(url)).transpose()?;
-        query.add_some("workflowUrl", url);
-        filter.labels.iter().for_each(|label| query.add("label", label));
+        for url in &filter.workflow_urls {
+            query.add("workflowUrl", self.absolute(url)?);
+        }
+        for (name, values) in [
+            ("host", &filter.hosts),
+            ("path", &filter.paths),
+            ("label", &filter.labels),
+            ("flowControlKey", &filter.flow_control_keys),
+            ("callerIp", &filter.caller_ips),
+        ] {
+            values.iter().for_each(|value| query.add(name, value));
+        }
         filter.states.iter().for_each(|state| query.add("state", state.as_str()));
         query.add_some("fromDate", filter.from);
         query.add_some("toDate", filter.to);
@@ -230,6 +241,58 @@ impl Transport for HttpTransport {
 
     fn logs(&self, query: LogQuery) -> BoxFuture<'_, Result<LogPage, ClientError>> {
         Box::pin(self.list_runs(query))
+    }
+
+    fn flow_controls(&self) -> BoxFuture<'_, Result<Vec<FlowControlInfo>, ClientError>> {
+        Box::pin(self.connection.fetch(Request::new(Method::GET, "/v2/flowControl")))
+    }
+
+    fn flow_control<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<FlowControlInfo, ClientError>> {
+        Box::pin(async move {
+            let path = format!("/v2/flowControl/{}", segment(key, "the flow-control key")?);
+            self.connection.fetch(Request::new(Method::GET, path)).await
+        })
+    }
+
+    fn change_flow_control<'a>(
+        &'a self,
+        key: &'a str,
+        change: FlowControlChange,
+    ) -> BoxFuture<'a, Result<(), ClientError>> {
+        Box::pin(async move {
+            let mut query = Query::default();
+            let action = match change {
+                FlowControlChange::Pause => "pause",
+                FlowControlChange::Resume => "resume",
+                FlowControlChange::Pin { parallelism, rate, period } => {
+                    query.add_some("parallelism", parallelism);
+                    query.add_some("rate", rate);
+                    query.add_some("period", period.map(|period| period.as_secs()));
+                    "pin"
+                }
+                FlowControlChange::Unpin { parallelism, rate } => {
+                    query.add("parallelism", parallelism);
+                    query.add("rate", rate);
+                    "unpin"
+                }
+                FlowControlChange::ResetRate => "resetRate",
+            };
+            let key = segment(key, "the flow-control key")?;
+            let path = query.on(&format!("/v2/flowControl/{key}/{action}"));
+            self.connection.send(Request::new(Method::POST, path)).await.map(drop)
+        })
+    }
+
+    fn global_parallelism(&self) -> BoxFuture<'_, Result<GlobalParallelism, ClientError>> {
+        Box::pin(self.connection.fetch(Request::new(Method::GET, "/v2/globalParallelism")))
+    }
+
+    fn signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>> {
+        Box::pin(self.connection.fetch(Request::new(Method::GET, "/v2/keys")))
+    }
+
+    fn rotate_signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>> {
+        Box::pin(self.connection.fetch(Request::new(Method::POST, "/v2/keys/rotate")))
     }
 }
 

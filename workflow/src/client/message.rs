@@ -52,6 +52,9 @@ impl Init {
             set(&mut headers, headers::FLOW_CONTROL_KEY, &limits.key);
             set(&mut headers, headers::FLOW_CONTROL_VALUE, limits.value());
         }
+        if let Some(fields) = trigger.redact.fields() {
+            set(&mut headers, headers::REDACT_FIELDS, fields);
+        }
         if let Some(delay) = trigger.delay {
             set(&mut headers, headers::DELAY, format_duration(delay));
         }

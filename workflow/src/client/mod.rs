@@ -20,12 +20,16 @@
 //! ```
 
 mod connection;
+mod flow_control;
 mod http;
 mod locations;
 pub(crate) mod message;
 mod outcome;
+mod rate_limit;
+mod redact;
 pub(crate) mod request;
 mod requests;
+mod runs;
 pub(crate) mod settings;
 mod tls;
 mod types;
@@ -40,8 +44,12 @@ pub(crate) use self::{
     locations::{Locations, segment_of},
 };
 pub use self::{
+    flow_control::{FlowControlChange, FlowControlClient, FlowControlInfo, GlobalParallelism},
     http::HttpTransport,
+    rate_limit::RateLimit,
+    redact::{Redact, RedactHeaders},
     requests::{NotifyRequest, TriggerRequest},
+    settings::{DEVELOPMENT_CURRENT_SIGNING_KEY, DEVELOPMENT_NEXT_SIGNING_KEY, DEVELOPMENT_TOKEN},
     tls::http_client_builder,
     types::*,
 };
@@ -76,6 +84,9 @@ impl Client {
 
     /// A client as the environment describes it: `QSTASH_TOKEN`, and `QSTASH_URL` unless it is for the hosted service.
     /// Where `UPSTASH_WORKFLOW_URL` is set, workflows may be named by their path alone.
+    ///
+    /// `QSTASH_DEV=true` comes before the others: it means the development server (`workflow dev`) on this machine, at port 8080
+    /// or `QSTASH_DEV_PORT`, with its published token. The variables for several regions of the hosted service are not read.
     ///
     /// # Errors
     /// [`ClientError::Configuration`] if `QSTASH_TOKEN` is missing or a value cannot be used.
@@ -221,14 +232,18 @@ impl Client {
     /// Cancels all runs that `filter` selects, and says how many. Runs that have ended do not count.
     ///
     /// # Errors
-    /// [`ClientError::Refused`] with status 400 if the filter selects by nothing (see [`Client::cancel_all`]), otherwise as
+    /// [`ClientError::Refused`] with status 400 if the filter selects by nothing (see [`Client::cancel_all`]) or by what only
+    /// listings know, otherwise as
     /// the engine answers; [`ClientError::Unreachable`].
     pub async fn cancel(&self, filter: RunFilter) -> Result<u64, ClientError> {
+        let refused = |message: &str| Err(ClientError::Refused { status: 400, message: message.to_owned() });
         if filter == (RunFilter { exact_url: filter.exact_url, ..RunFilter::default() }) {
-            return Err(ClientError::Refused {
-                status: 400,
-                message: "the filter selects by nothing; set a field of it, or use `cancel_all`".to_owned(),
-            });
+            return refused("the filter selects by nothing; set a field of it, or use `cancel_all`");
+        }
+        if !filter.message_ids.is_empty() || !filter.runs.is_empty() {
+            return refused(
+                "runs are listed by `message_ids` and by `runs`, but not cancelled by them; use `run_ids`",
+            );
         }
         self.transport.cancel(with_full_ids(filter)).await
     }
@@ -278,11 +293,35 @@ impl Client {
     pub async fn logs(&self, query: LogQuery) -> Result<LogPage, ClientError> {
         self.transport.logs(LogQuery { filter: with_full_ids(query.filter), ..query }).await
     }
+
+    /// Looks at flow-control keys, pauses them, and pins their limits.
+    pub fn flow_control(&self) -> FlowControlClient {
+        FlowControlClient::new(self.transport.clone())
+    }
+
+    /// The keys that the engine signs its deliveries over HTTP with.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] or [`ClientError::Unreachable`] as the engine answers.
+    pub async fn signing_keys(&self) -> Result<SigningKeys, ClientError> {
+        self.transport.signing_keys().await
+    }
+
+    /// Promotes the engine's next signing key and makes a new one; gives what holds from now on. Endpoints that know both old
+    /// keys go on accepting deliveries; tell them the new ones before the next rotation.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] or [`ClientError::Unreachable`] as the engine answers. After the latter it is unknown whether the
+    /// keys were exchanged: look at [`signing_keys`](Self::signing_keys).
+    pub async fn rotate_signing_keys(&self) -> Result<SigningKeys, ClientError> {
+        self.transport.rotate_signing_keys().await
+    }
 }
 
 /// Run ids may be given as they were chosen, without `wfr_`.
 fn with_full_ids(mut filter: RunFilter) -> RunFilter {
     filter.run_ids.iter_mut().for_each(|id| *id = run_id_of(id));
+    filter.runs.iter_mut().for_each(|(id, _)| *id = run_id_of(id));
     filter
 }
 
@@ -298,6 +337,22 @@ pub trait Transport: Send + Sync + 'static {
     fn cancel(&self, filter: RunFilter) -> BoxFuture<'_, Result<u64, ClientError>>;
     /// Lists runs.
     fn logs(&self, query: LogQuery) -> BoxFuture<'_, Result<LogPage, ClientError>>;
+    /// Lists flow-control keys.
+    fn flow_controls(&self) -> BoxFuture<'_, Result<Vec<FlowControlInfo>, ClientError>>;
+    /// Looks at a flow-control key.
+    fn flow_control<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<FlowControlInfo, ClientError>>;
+    /// Changes a flow-control key.
+    fn change_flow_control<'a>(
+        &'a self,
+        key: &'a str,
+        change: FlowControlChange,
+    ) -> BoxFuture<'a, Result<(), ClientError>>;
+    /// Says how many deliveries are being made at once.
+    fn global_parallelism(&self) -> BoxFuture<'_, Result<GlobalParallelism, ClientError>>;
+    /// Reads the signing keys.
+    fn signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>>;
+    /// Exchanges the signing keys.
+    fn rotate_signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>>;
 }
 
 /// A call of the client that failed.
@@ -307,10 +362,20 @@ pub enum ClientError {
     /// The engine refused: it says why. `status` is the HTTP status (also in process).
     #[error("the engine refused ({status}): {message}")]
     Refused {
-        /// The HTTP status that stands for the reason: 400, 401, 404, 412, 413, 429, ….
+        /// The HTTP status that stands for the reason: 400, 401, 404, 412, 413, ….
         status: u16,
         /// What happened and what to do.
         message: String,
+    },
+    /// A limit of the account is reached: the same request may succeed later.
+    #[error("the engine refused (429): {message} (the {limit} is reached)")]
+    RateLimited {
+        /// Which limit.
+        limit: RateLimit,
+        /// What the engine says.
+        message: String,
+        /// When the limit allows more, if the engine says so.
+        resets_at: Option<std::time::SystemTime>,
     },
     /// The engine could not be reached or did not answer.
     #[error("the engine at {url} could not be reached: {message}")]

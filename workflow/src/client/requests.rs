@@ -5,7 +5,9 @@ use std::{any::Any, future::IntoFuture, sync::Arc, time::Duration};
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{ClientError, FailureCallback, Notification, Notified, Transport, Trigger, Triggered};
+use super::{
+    ClientError, FailureCallback, Notification, Notified, RedactHeaders, Transport, Trigger, Triggered,
+};
 use crate::{FlowControl, Workflow, WorkflowOptions, engine::BoxFuture, protocol::run_id::run_id_of};
 
 /// A run about to be started; made by [`Client::trigger`](super::Client::trigger) and
@@ -107,6 +109,24 @@ impl TriggerRequest {
     /// Limits that the run shares with everything of the same key.
     pub fn flow_control(mut self, limits: FlowControl) -> Self {
         self.trigger.flow_control = Some(limits);
+        self
+    }
+
+    /// Hides the payload in listings. The workflow gets it all the same.
+    pub fn redact_body(mut self) -> Self {
+        self.trigger.redact.body = true;
+        self
+    }
+
+    /// Hides the headers of the trigger in listings. The workflow gets them all the same.
+    pub fn redact_headers(mut self) -> Self {
+        self.trigger.redact.headers = RedactHeaders::All;
+        self
+    }
+
+    /// Hides one header of the trigger in listings. The workflow gets it all the same.
+    pub fn redact_header(mut self, name: impl Into<String>) -> Self {
+        self.trigger.redact.add_header(name);
         self
     }
 

@@ -4,6 +4,37 @@ use url::Url;
 
 use super::ClientError;
 
+/// The published token of development servers.
+pub const DEVELOPMENT_TOKEN: &str =
+    "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0=";
+/// The published current signing key of development servers.
+pub const DEVELOPMENT_CURRENT_SIGNING_KEY: &str = "sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r";
+/// The published next signing key of development servers.
+pub const DEVELOPMENT_NEXT_SIGNING_KEY: &str = "sig_5ZB6DVzB1wjE8S6rZ7eenA8Pdnhs";
+
+/// Where the development server listens, if the environment asks for it: `QSTASH_DEV=true`, and `QSTASH_DEV_PORT` unless it is
+/// 8080. Its address and credentials come before all others.
+pub(crate) fn development_url() -> Result<Option<String>, ClientError> {
+    development(env("QSTASH_DEV")?.as_deref(), env("QSTASH_DEV_PORT")?.as_deref())
+}
+
+fn development(flag: Option<&str>, port: Option<&str>) -> Result<Option<String>, ClientError> {
+    match flag {
+        None | Some("false" | "0") => return Ok(None),
+        Some("true" | "1") => {}
+        Some(other) => {
+            return Err(ClientError::Configuration(format!(
+                "QSTASH_DEV is `{other}`; set it to `true` to use the development server, or to `false`"
+            )));
+        }
+    }
+    let port = port.unwrap_or("8080");
+    match port.parse::<u16>() {
+        Ok(port) if port > 0 => Ok(Some(format!("http://127.0.0.1:{port}"))),
+        _ => Err(ClientError::Configuration(format!("QSTASH_DEV_PORT is `{port}`, which is no port"))),
+    }
+}
+
 /// Checks an absolute HTTP URL and takes trailing slashes off.
 pub(crate) fn base_url(url: &str, what: &str) -> Result<String, ClientError> {
     let bad = |reason: &str| {
@@ -58,6 +89,19 @@ pub(crate) fn now_ms() -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_development_server_is_used_where_the_environment_asks_for_it() {
+        let url = |flag, port| development(flag, port).unwrap();
+        assert_eq!(url(Some("true"), None).as_deref(), Some("http://127.0.0.1:8080"));
+        assert_eq!(url(Some("1"), Some("9000")).as_deref(), Some("http://127.0.0.1:9000"));
+        for off in [None, Some("false"), Some("0")] {
+            assert_eq!(url(off, Some("nonsense")), None);
+        }
+        for (flag, port) in [("yes", None), ("true", Some("0")), ("true", Some("65536")), ("1", Some("x"))] {
+            assert!(development(Some(flag), port).is_err(), "{flag} {port:?}");
+        }
+    }
 
     #[test]
     fn a_base_url_replaces_where_a_request_came_in() {

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
+use super::Redact;
 use crate::{FlowControl, protocol::StepType};
 
 /// A run to be started.
@@ -34,6 +35,8 @@ pub struct Trigger {
     pub flow_control: Option<FlowControl>,
     /// Who is told if the run fails.
     pub failure: FailureCallback,
+    /// What listings hide.
+    pub redact: Redact,
 }
 
 /// Who is told that a run has failed.
@@ -46,6 +49,16 @@ pub enum FailureCallback {
     To(String),
     /// Nobody.
     None,
+}
+
+/// The keys that an engine signs its deliveries with. There are two, so that they can be exchanged without a gap: deliveries are
+/// signed with the current one, endpoints accept both.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SigningKeys {
+    /// Signs deliveries.
+    pub current: String,
+    /// Becomes the current key at the next rotation.
+    pub next: String,
 }
 
 /// The answer to a trigger.
@@ -140,12 +153,24 @@ impl Waiter {
 pub struct RunFilter {
     /// These runs.
     pub run_ids: Vec<String>,
-    /// Runs of this workflow.
-    pub workflow_url: Option<String>,
-    /// Whether `workflow_url` must match exactly; else it is a prefix.
+    /// These runs, each named by its id and when it was created (milliseconds since the Unix epoch). For listings only.
+    pub runs: Vec<(String, i64)>,
+    /// Runs of these workflows.
+    pub workflow_urls: Vec<String>,
+    /// Whether `workflow_urls` must match exactly; else they are prefixes.
     pub exact_url: bool,
+    /// Runs of workflows at these hosts, such as `app.example` or, for one port of it, `app.example:3000`.
+    pub hosts: Vec<String>,
+    /// Runs of workflows at exactly these paths of any host.
+    pub paths: Vec<String>,
     /// Runs with one of these labels.
     pub labels: Vec<String>,
+    /// Runs that share the limits of one of these flow-control keys.
+    pub flow_control_keys: Vec<String>,
+    /// Runs that were triggered from one of these IP addresses.
+    pub caller_ips: Vec<String>,
+    /// Runs that one of these messages belongs to. For listings only.
+    pub message_ids: Vec<String>,
     /// Runs in one of these states.
     pub states: Vec<RunState>,
     /// Runs created at or after this time (milliseconds since the Unix epoch).
@@ -233,6 +258,12 @@ pub struct RunLog {
     /// All labels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub labels: Vec<String>,
+    /// The flow-control key whose limits it shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow_control_key: Option<String>,
+    /// The IP address that it was triggered from, where the engine knows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workflow_run_caller_ip: Option<String>,
     /// Its steps in groups: the trigger first, then each step or parallel group, then what comes next.
     #[serde(default)]
     pub steps: Vec<StepGroup>,

@@ -56,9 +56,8 @@ async fn trigger(
 /// The answer where the engine starts no run. What the caller can do something about keeps its status.
 fn refused(workflow: &str, error: &ClientError) -> Response<Bytes> {
     let status = match error {
-        ClientError::Refused { status: status @ (400 | 412 | 413 | 429), .. } => {
-            StatusCode::from_u16(*status).ok()
-        }
+        ClientError::Refused { status: status @ (400 | 412 | 413), .. } => StatusCode::from_u16(*status).ok(),
+        ClientError::RateLimited { .. } => Some(StatusCode::TOO_MANY_REQUESTS),
         ClientError::Unreachable { .. } => Some(StatusCode::SERVICE_UNAVAILABLE),
         _ => None,
     };

@@ -68,7 +68,8 @@ impl HttpEngine {
 
     /// The engine that the environment describes, if it names one: `QSTASH_TOKEN` and `QSTASH_URL`,
     /// `QSTASH_CURRENT_SIGNING_KEY` and `QSTASH_NEXT_SIGNING_KEY`, and `UPSTASH_WORKFLOW_URL` as
-    /// [base URL](Self::base_url).
+    /// [base URL](Self::base_url). With `QSTASH_DEV=true` it is the development server, as for
+    /// [`Client::from_env`](crate::Client::from_env), and its published signing keys.
     ///
     /// # Errors
     /// [`ClientError::Configuration`] if a value cannot be used or its companion is missing.
@@ -77,6 +78,10 @@ impl HttpEngine {
         let mut engine = Self { connection, base_url: None, keys: None };
         if let Some(url) = settings::env("UPSTASH_WORKFLOW_URL")? {
             engine = engine.base_url(&url)?;
+        }
+        if settings::development_url()?.is_some() {
+            let current = settings::DEVELOPMENT_CURRENT_SIGNING_KEY;
+            return Ok(Some(engine.signing_keys(current, settings::DEVELOPMENT_NEXT_SIGNING_KEY)));
         }
         match (settings::env("QSTASH_CURRENT_SIGNING_KEY")?, settings::env("QSTASH_NEXT_SIGNING_KEY")?) {
             (None, None) => Ok(Some(engine)),

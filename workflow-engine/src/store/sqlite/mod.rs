@@ -5,12 +5,13 @@ mod write;
 
 use std::{path::Path, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, functions::FunctionFlags};
 
 use super::{StoreError, Stored};
+use crate::urls;
 
 /// The version of the tables in `schema.sql`, kept in the file's `user_version`.
-const SCHEMA_VERSION: i64 = 2;
+const SCHEMA_VERSION: i64 = 4;
 
 /// SQLite before this version can corrupt a database when a connection resets the WAL while another one writes.
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
@@ -93,6 +94,13 @@ fn set_up(connection: &Connection) -> Stored<()> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // Without it SQLite plans a prepared statement anew whenever a bound value might suggest another plan.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    let always_the_same = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function("has_host", 2, always_the_same, |call| {
+        Ok(urls::has_host(call.get_raw(0).as_str()?, call.get_raw(1).as_str()?))
+    })?;
+    connection.create_scalar_function("path_of", 1, always_the_same, |call| {
+        Ok(urls::path_of(call.get_raw(0).as_str()?))
+    })?;
     Ok(())
 }
 

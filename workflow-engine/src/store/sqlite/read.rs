@@ -5,8 +5,8 @@ use workflow::client::{RunFilter, RunState};
 
 use super::Sqlite;
 use crate::store::{
-    Attempts, Awaited, DeadLetter, Delivery, DeliveryKind, Entry, Reader, Run, RunKey, StoreError, Stored,
-    StoredNotification, Waiter,
+    Attempts, Awaited, DeadLetter, Delivery, DeliveryKind, Entry, Pinned, Reader, Run, RunKey, StoreError,
+    Stored, StoredNotification, Waiter, position_of,
 };
 
 const RUN: &str = "SELECT key, id, state, created_at, finished_at, url, config, output, wake_at FROM runs";
@@ -105,6 +105,16 @@ impl Sqlite {
 
     pub(super) fn find_setting(&self, name: &str) -> Stored<Option<String>> {
         self.one("SELECT value FROM settings WHERE name = ?1", [name], |row| Ok(row.get(0)?))
+    }
+
+    pub(super) fn find_all_pinned(&self) -> Stored<Vec<(String, Pinned)>> {
+        self.many("SELECT paused, parallelism, rate, period, key FROM flow_controls", [], |row| {
+            Ok((row.get(4)?, pinned(row)?))
+        })
+    }
+
+    pub(super) fn find_pinned(&self, key: &str) -> Stored<Option<Pinned>> {
+        self.one("SELECT paused, parallelism, rate, period FROM flow_controls WHERE key = ?1", [key], pinned)
     }
 
     pub(super) fn number(&self, sql: &str, params: impl rusqlite::Params) -> Stored<Option<i64>> {
@@ -252,6 +262,10 @@ fn waiter(row: &Row<'_>) -> Stored<Waiter> {
     })
 }
 
+fn pinned(row: &Row<'_>) -> Stored<Pinned> {
+    Ok(Pinned { paused: row.get(0)?, parallelism: row.get(1)?, rate: row.get(2)?, period: row.get(3)? })
+}
+
 /// Conditions of a `WHERE` clause and their values.
 struct Selection {
     conditions: Vec<String>,
@@ -263,13 +277,22 @@ impl Selection {
         let mut query = Self { conditions: vec!["1".to_owned()], values: Vec::new() };
         query.any("id", filter.run_ids.iter().cloned().map(Value::Text));
         query.any("state", filter.states.iter().map(|state| Value::Integer(state_code(*state))));
-        if let Some(url) = &filter.workflow_url {
-            if filter.exact_url {
-                query.and("url = ?", [Value::Text(url.clone())]);
-            } else {
-                query.and("substr(url, 1, length(?)) = ?", [url.clone(), url.clone()].map(Value::Text));
-            }
+        let runs = filter.runs.iter().map(|(id, at)| [Value::Text(id.clone()), Value::Integer(*at)]);
+        query.either("(id = ? AND created_at = ?)", runs);
+        let text = |values: &[String]| values.iter().cloned().map(Value::Text).collect::<Vec<_>>();
+        if filter.exact_url {
+            query.any("url", text(&filter.workflow_urls).into_iter());
+        } else {
+            let urls = filter.workflow_urls.iter().map(|url| [url.clone(), url.clone()].map(Value::Text));
+            query.either("substr(url, 1, length(?)) = ?", urls);
         }
+        query.either("has_host(url, ?)", text(&filter.hosts).into_iter().map(|host| [host]));
+        query.any("path_of(url)", text(&filter.paths).into_iter());
+        query.any("config ->> '$.flow_control.key'", text(&filter.flow_control_keys).into_iter());
+        query.any("config ->> '$.caller_ip'", text(&filter.caller_ips).into_iter());
+        // An id that no message can have is one of no run.
+        let positions = filter.message_ids.iter().map(|id| [Value::Integer(position_of(id).unwrap_or(-1))]);
+        query.either("EXISTS (SELECT 1 FROM history WHERE position = ? AND run = runs.key)", positions);
         if !filter.labels.is_empty() {
             let marks = vec!["?"; filter.labels.len()].join(", ");
             let condition =
@@ -297,6 +320,14 @@ impl Selection {
         if values.len() > 0 {
             let marks = vec!["?"; values.len()].join(", ");
             self.and(&format!("{column} IN ({marks})"), values);
+        }
+    }
+
+    /// The condition holds for one of these values.
+    fn either<const N: usize>(&mut self, condition: &str, values: impl ExactSizeIterator<Item = [Value; N]>) {
+        if values.len() > 0 {
+            let conditions = vec![condition; values.len()].join(" OR ");
+            self.and(&format!("({conditions})"), values.flatten());
         }
     }
 

@@ -5,7 +5,7 @@ use workflow::client::RunFilter;
 
 use super::{Sqlite, read::state_code};
 use crate::store::{
-    Appended, Attempts, Awaited, Delivery, Identity, LastIds, NewRun, RunEnd, RunKey, Store, Stored,
+    Appended, Attempts, Awaited, Delivery, Identity, LastIds, NewRun, Pinned, RunEnd, RunKey, Store, Stored,
     StoredNotification, Waiter,
 };
 
@@ -253,6 +253,26 @@ impl Store for Sqlite {
 
     fn forget_answers(&mut self, before: i64) -> Stored<()> {
         self.execute("DELETE FROM answers WHERE at < ?1", [before])?;
+        Ok(())
+    }
+
+    fn all_pinned(&mut self) -> Stored<Vec<(String, Pinned)>> {
+        self.find_all_pinned()
+    }
+
+    fn pinned(&mut self, key: &str) -> Stored<Pinned> {
+        Ok(self.find_pinned(key)?.unwrap_or_default())
+    }
+
+    fn set_pinned(&mut self, key: &str, pinned: &Pinned) -> Stored<()> {
+        if *pinned == Pinned::default() {
+            self.execute("DELETE FROM flow_controls WHERE key = ?1", [key])?;
+            return Ok(());
+        }
+        self.execute(
+            "INSERT OR REPLACE INTO flow_controls (key, paused, parallelism, rate, period) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![key, pinned.paused, pinned.parallelism, pinned.rate, pinned.period],
+        )?;
         Ok(())
     }
 

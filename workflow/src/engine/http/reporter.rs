@@ -260,7 +260,8 @@ fn failed(error: &ClientError, permanent: impl Fn(u16) -> bool) -> ReportError {
     let permanent = match error {
         ClientError::Refused { status, .. } => permanent(*status),
         ClientError::Encoding(_) | ClientError::Configuration(_) | ClientError::Unsuccessful { .. } => true,
-        ClientError::Unreachable { .. } => false,
+        // The limit allows more while the run waits.
+        ClientError::Unreachable { .. } | ClientError::RateLimited { .. } => false,
     };
     ReportError { message: error.to_string(), permanent }
 }
@@ -272,7 +273,7 @@ fn refused(one_run: Option<String>, message: String) -> Value {
     if one_run.is_some() { entry } else { Value::Array(vec![entry]) }
 }
 
-/// Whether asking again cannot help. Wrong credentials and rate limits can be put right while the run waits.
+/// Whether asking again cannot help. Wrong credentials can be put right while the run waits.
 fn is_for_good(status: u16) -> bool {
-    (400..500).contains(&status) && !matches!(status, 401 | 403 | 408 | 425 | 429)
+    (400..500).contains(&status) && !matches!(status, 401 | 403 | 408 | 425)
 }
