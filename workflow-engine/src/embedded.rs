@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use workflow::{
     Client, ClientError,
-    client::{LogPage, LogQuery, Notification, Notified, RunFilter, Transport, Trigger, Triggered, Waiter},
+    client::{
+        DeletedLetters, DlqMessage, DlqPage, DlqQuery, DlqSelection, LogPage, LogQuery, Notification,
+        Notified, Revival, RevivedRuns, RunChanges, RunFilter, Transport, Trigger, Triggered, Waiter,
+    },
     engine::{App, BoxFuture, Embedded},
 };
 
-use crate::engine::Engine;
+use crate::{engine::Engine, error::EngineError};
 
 impl Embedded for Engine {
     fn client(&self) -> Client {
@@ -43,5 +46,42 @@ impl Transport for Engine {
 
     fn logs(&self, query: LogQuery) -> BoxFuture<'_, Result<LogPage, ClientError>> {
         Box::pin(async { Ok(Self::logs(self, query).await?) })
+    }
+
+    fn dead_letters(&self, query: DlqQuery) -> BoxFuture<'_, Result<DlqPage, ClientError>> {
+        Box::pin(async { Ok(Self::dead_letters(self, query).await?) })
+    }
+
+    fn dead_letter<'a>(&'a self, dlq_id: &'a str) -> BoxFuture<'a, Result<Option<DlqMessage>, ClientError>> {
+        Box::pin(async {
+            match Self::dead_letter(self, dlq_id).await {
+                Ok(message) => Ok(Some(message)),
+                Err(EngineError::NotFound(_)) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+
+    fn delete_dead_letters(
+        &self,
+        selection: DlqSelection,
+    ) -> BoxFuture<'_, Result<DeletedLetters, ClientError>> {
+        Box::pin(async { Ok(Self::delete_dead_letters(self, selection).await?) })
+    }
+
+    fn revive(
+        &self,
+        revival: Revival,
+        selection: DlqSelection,
+        changes: RunChanges,
+    ) -> BoxFuture<'_, Result<RevivedRuns, ClientError>> {
+        Box::pin(async move { Ok(Self::revive(self, revival, selection, changes).await?) })
+    }
+
+    fn retry_failure_function<'a>(
+        &'a self,
+        dlq_id: &'a str,
+    ) -> BoxFuture<'a, Result<Triggered, ClientError>> {
+        Box::pin(async { Ok(Self::retry_failure_function(self, dlq_id).await?) })
     }
 }

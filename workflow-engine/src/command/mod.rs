@@ -3,6 +3,8 @@
 //! A command runs on the writer thread inside a transaction, so what it reads stays true until it is committed: checking for a
 //! stored notification and registering the waiter is one command, and so is taking a waiter and appending its result.
 
+mod callback;
+mod dead_letters;
 mod end;
 mod event;
 mod failure;
@@ -11,6 +13,8 @@ mod submission;
 mod trigger;
 
 pub use self::{
+    callback::{CallbackAnswered, CallbackOutcome, RetryCallback},
+    dead_letters::{ConfigChanges, DeleteLetters, Revive},
     end::{Cancel, EndRun},
     event::{Notify, NotifyReply, NotifyStep, Wait, WaitFor, public as public_waiter},
     failure::{AttemptFailed, DeliveryFailed, KEPT, Verdict},

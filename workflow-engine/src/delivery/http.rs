@@ -22,6 +22,7 @@ use crate::{
     error::EngineError,
     keys::SigningKeys,
     store::{Entry, Run},
+    urls::Urls,
 };
 
 /// At most this many requests are open to one origin, so that a slow endpoint holds up its own deliveries only.
@@ -41,6 +42,8 @@ pub struct HttpSettings {
     pub keys: Arc<RwLock<SigningKeys>>,
     /// An attempt may take this long.
     pub timeout: Duration,
+    /// Where runs of this process are, for others.
+    pub urls: Urls,
 }
 
 /// One entry of the array that is the body of a delivery.
@@ -118,7 +121,7 @@ async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> 
 }
 
 /// The turns at an origin. Origins at which nothing is open any more are forgotten when there are many.
-fn turns_at(origins: &mut HashMap<String, Arc<Semaphore>>, origin: String) -> Arc<Semaphore> {
+pub(super) fn turns_at(origins: &mut HashMap<String, Arc<Semaphore>>, origin: String) -> Arc<Semaphore> {
     const MANY: usize = 1024;
     if origins.len() >= MANY {
         origins.retain(|_, turns| Arc::strong_count(turns) > 1);
@@ -181,7 +184,7 @@ async fn send(dispatcher: &Dispatcher, due: &Due, run: &Run, entries: &[Entry]) 
 }
 
 /// As much of an answer's body as is kept; what breaks off is taken as far as it came.
-async fn beginning(mut answer: reqwest::Response) -> String {
+pub(super) async fn beginning(mut answer: reqwest::Response) -> String {
     let mut body = Vec::new();
     while body.len() < KEPT_ANSWER
         && let Ok(Some(chunk)) = answer.chunk().await
@@ -199,7 +202,7 @@ pub(super) fn is_non_retryable(status: u16, header: impl Fn(&str) -> Option<Stri
 }
 
 /// When an answer asks to be tried again: seconds, a date, or a duration such as `6m5s`.
-fn retry_after(header: impl Fn(&str) -> Option<String>, now: i64) -> Option<Duration> {
+pub(super) fn retry_after(header: impl Fn(&str) -> Option<String>, now: i64) -> Option<Duration> {
     ["retry-after", "x-ratelimit-reset", "x-ratelimit-reset-requests", "x-ratelimit-reset-tokens"]
         .into_iter()
         .filter_map(header)
@@ -247,7 +250,7 @@ fn delivery_headers(due: &Due, run: &Run, is_first: bool, signature: &str) -> He
     map
 }
 
-fn no_answer(url: &str, error: &reqwest::Error) -> StepError {
+pub(super) fn no_answer(url: &str, error: &reqwest::Error) -> StepError {
     let mut why = error.to_string();
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -259,7 +262,7 @@ fn no_answer(url: &str, error: &reqwest::Error) -> StepError {
     StepError { body, error, ..StepError::default() }
 }
 
-fn step_error(error: String, status: u16, answered: &HeaderMap, body: String) -> StepError {
+pub(super) fn step_error(error: String, status: u16, answered: &HeaderMap, body: String) -> StepError {
     let mut lists = HeaderLists::new();
     for (name, value) in answered {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();

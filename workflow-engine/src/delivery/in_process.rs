@@ -132,10 +132,10 @@ async fn settle(dispatcher: &Arc<Dispatcher>, due: Due, error: StepError, retry:
 }
 
 /// Gives the turn back, however the delivery ends.
-struct Turn {
-    dispatcher: Arc<Dispatcher>,
-    id: i64,
-    run: RunKey,
+pub(super) struct Turn {
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) id: i64,
+    pub(super) run: RunKey,
 }
 
 impl Drop for Turn {
@@ -224,7 +224,7 @@ fn failure_of(answer: &Response<Bytes>) -> (StepError, Retry) {
     (StepError { error, body, headers: lists, status: status.as_u16(), time: 0 }, retry)
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".to_owned())
 }

@@ -3,6 +3,7 @@
 //! The store says what is due; nothing else is needed to recover. What is held here in memory is only which deliveries are
 //! being made right now, so that none is made twice at once.
 
+pub mod failure;
 mod http;
 mod in_process;
 
@@ -128,7 +129,7 @@ impl Dispatcher {
                 if !state.taken.insert(due.id) {
                     continue;
                 }
-                if due.kind == DeliveryKind::Run && due.position == 0 {
+                if due.position == 0 && matches!(due.kind, DeliveryKind::Run | DeliveryKind::Failure) {
                     state.waiting.push_back(due);
                 } else {
                     elsewhere.push(due);
@@ -140,8 +141,11 @@ impl Dispatcher {
             for due in elsewhere {
                 match due.kind {
                     DeliveryKind::Run => drop(self.runtime.spawn(http::deliver(Arc::clone(self), due))),
+                    DeliveryKind::Failure => {
+                        drop(self.runtime.spawn(failure::over_http(Arc::clone(self), due)));
+                    }
                     // Nothing makes deliveries of these kinds yet.
-                    DeliveryKind::Call | DeliveryKind::CallResult | DeliveryKind::Failure => {}
+                    DeliveryKind::Call | DeliveryKind::CallResult => {}
                 }
             }
         }
@@ -203,6 +207,11 @@ impl Dispatcher {
         };
         let mut to_load = Vec::new();
         for mut due in turn {
+            if due.kind == DeliveryKind::Failure {
+                let (id, run) = (due.id, due.run);
+                self.begin(id, run, failure::in_process(Arc::clone(self), Arc::clone(&app), due));
+                continue;
+            }
             match due.fresh.take() {
                 Some(fresh) => {
                     let (run, payload) = *fresh;
@@ -220,13 +229,22 @@ impl Dispatcher {
     /// Starts one delivery to this process, unless its run has ended since its turn came.
     fn start(self: &Arc<Self>, app: &Arc<dyn App>, due: Due, snapshot: in_process::Snapshot) {
         let (id, run) = (due.id, due.run);
+        self.begin(id, run, in_process::deliver(Arc::clone(self), Arc::clone(app), due, snapshot));
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        id: i64,
+        run: RunKey,
+        delivery: impl std::future::Future<Output = ()> + Send + 'static,
+    ) {
         // Held until the handler is registered, so that a handler that ends at once is not registered after its end.
         let mut state = self.state();
         if self.is_draining() || state.handlers.get(&run).is_none_or(|(held, _)| *held != id) {
             drop(state);
             return self.ended_in_process(id, run);
         }
-        let task = self.runtime.spawn(in_process::deliver(Arc::clone(self), Arc::clone(app), due, snapshot));
+        let task = self.runtime.spawn(delivery);
         state.handlers.insert(run, (id, Some(task.abort_handle())));
     }
 

@@ -5,10 +5,13 @@
 
 #[cfg(test)]
 mod conformance;
+mod dead_letter;
 mod rows;
 mod sqlite;
 
-pub use self::{rows::*, sqlite::Sqlite};
+use workflow::client::DlqFilter;
+
+pub use self::{dead_letter::*, rows::*, sqlite::Sqlite};
 
 /// A store failed. The transaction that it happened in has no effect.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -94,8 +97,12 @@ pub trait Store: Reader + Send {
     /// Makes the deliveries of all runs that have failed attempts of this step due at `at`.
     fn hurry(&mut self, step_id: u32, at: i64) -> Stored<()>;
 
-    /// Adds an entry to the dead letter queue and gives its number.
-    fn insert_dead_letter(&mut self, run: RunKey, at: i64, reason: &str) -> Stored<i64>;
+    /// Adds an entry to the dead letter queue and gives its number, which is never used twice.
+    fn insert_dead_letter(&mut self, letter: &NewDeadLetter) -> Stored<i64>;
+    /// Takes an entry out of the dead letter queue; it stays on record for its run.
+    fn remove_dead_letter(&mut self, number: i64) -> Stored<()>;
+    /// Sets what became of telling a failure.
+    fn set_callback(&mut self, number: i64, callback: Option<&Callback>) -> Stored<()>;
 
     /// What was answered to a request with this de-duplication key.
     fn answered(&mut self, key: &str) -> Stored<Option<Vec<u8>>>;
@@ -118,6 +125,8 @@ pub trait Reader {
     fn run_by_id(&self, id: &str) -> Stored<Option<Run>>;
     /// A run's history up to and including a position, oldest first.
     fn history(&self, run: RunKey, up_to: i64) -> Stored<Vec<Entry>>;
+    /// The payload that a run was triggered with.
+    fn payload(&self, run: RunKey) -> Stored<Option<Vec<u8>>>;
     /// Failed attempts of a run, by step.
     fn attempts(&self, run: RunKey) -> Stored<Vec<Attempts>>;
     /// Deliveries of a run, oldest first.
@@ -128,6 +137,10 @@ pub trait Reader {
     fn waiters(&self, event: &str, limit: u32) -> Stored<Vec<Waiter>>;
     /// A page of runs, newest first: those with a key below `before` that match.
     fn list(&self, filter: &workflow::client::RunFilter, before: RunKey, limit: u32) -> Stored<Vec<Run>>;
-    /// The dead letter of a run.
+    /// The dead letter of a run, whether it is still in the queue or not.
     fn dead_letter(&self, run: RunKey) -> Stored<Option<DeadLetter>>;
+    /// An entry of the dead letter queue.
+    fn queued_dead_letter(&self, number: i64) -> Stored<Option<DeadLetter>>;
+    /// A page of the dead letter queue, the last failure first: entries with a number below `before` that match.
+    fn dead_letters(&self, filter: &DlqFilter, before: i64, limit: u32) -> Stored<Vec<DeadLetter>>;
 }

@@ -20,6 +20,7 @@
 //! ```
 
 mod connection;
+mod dlq;
 mod http;
 mod locations;
 pub(crate) mod message;
@@ -40,6 +41,7 @@ pub(crate) use self::{
     locations::{Locations, segment_of},
 };
 pub use self::{
+    dlq::*,
     http::HttpTransport,
     requests::{NotifyRequest, TriggerRequest},
     tls::http_client_builder,
@@ -278,6 +280,11 @@ impl Client {
     pub async fn logs(&self, query: LogQuery) -> Result<LogPage, ClientError> {
         self.transport.logs(LogQuery { filter: with_full_ids(query.filter), ..query }).await
     }
+
+    /// The runs that have failed: to list, resume, restart and delete them.
+    pub fn dlq(&self) -> Dlq {
+        Dlq::new(self.transport.clone())
+    }
 }
 
 /// Run ids may be given as they were chosen, without `wfr_`.
@@ -298,6 +305,25 @@ pub trait Transport: Send + Sync + 'static {
     fn cancel(&self, filter: RunFilter) -> BoxFuture<'_, Result<u64, ClientError>>;
     /// Lists runs.
     fn logs(&self, query: LogQuery) -> BoxFuture<'_, Result<LogPage, ClientError>>;
+    /// Lists runs that have failed, the last failure first.
+    fn dead_letters(&self, query: DlqQuery) -> BoxFuture<'_, Result<DlqPage, ClientError>>;
+    /// Shows one run that has failed.
+    fn dead_letter<'a>(&'a self, dlq_id: &'a str) -> BoxFuture<'a, Result<Option<DlqMessage>, ClientError>>;
+    /// Deletes entries of the dead letter queue.
+    fn delete_dead_letters(
+        &self,
+        selection: DlqSelection,
+    ) -> BoxFuture<'_, Result<DeletedLetters, ClientError>>;
+    /// Starts new runs for failed ones; their entries of the dead letter queue are gone then.
+    fn revive(
+        &self,
+        revival: Revival,
+        selection: DlqSelection,
+        changes: RunChanges,
+    ) -> BoxFuture<'_, Result<RevivedRuns, ClientError>>;
+    /// Tells of a failure again whose last attempt of it has failed.
+    fn retry_failure_function<'a>(&'a self, dlq_id: &'a str)
+    -> BoxFuture<'a, Result<Triggered, ClientError>>;
 }
 
 /// A call of the client that failed.

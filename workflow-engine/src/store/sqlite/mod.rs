@@ -1,5 +1,6 @@
 //! The SQLite store: one file in WAL mode, synced at every commit.
 
+mod dead_letters;
 mod read;
 mod write;
 

@@ -5,12 +5,13 @@ use workflow::client::RunFilter;
 
 use super::{Sqlite, read::state_code};
 use crate::store::{
-    Appended, Attempts, Delivery, Identity, LastIds, NewRun, RunEnd, RunKey, Store, Stored, Waiter,
+    Appended, Attempts, Callback, Delivery, Identity, LastIds, NewDeadLetter, NewRun, RunEnd, RunKey, Store,
+    Stored, Waiter,
 };
 
 impl Sqlite {
     /// Runs a prepared statement and says how many rows it changed.
-    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Stored<usize> {
+    pub(super) fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Stored<usize> {
         Ok(self.connection.prepare_cached(sql)?.execute(params)?)
     }
 }
@@ -210,18 +211,22 @@ impl Store for Sqlite {
 
     fn hurry(&mut self, step_id: u32, at: i64) -> Stored<()> {
         self.execute(
-            "UPDATE deliveries SET due = ?2 WHERE run IN (SELECT run FROM attempts WHERE step_id = ?1)",
+            "UPDATE deliveries SET due = ?2 WHERE kind = 0 AND run IN (SELECT run FROM attempts WHERE step_id = ?1)",
             params![step_id, at],
         )?;
         Ok(())
     }
 
-    fn insert_dead_letter(&mut self, run: RunKey, at: i64, reason: &str) -> Stored<i64> {
-        self.execute(
-            "INSERT INTO dead_letters (run, at, reason) VALUES (?1, ?2, ?3)",
-            params![run, at, reason],
-        )?;
-        Ok(self.connection.last_insert_rowid())
+    fn insert_dead_letter(&mut self, letter: &NewDeadLetter) -> Stored<i64> {
+        self.add_dead_letter(letter)
+    }
+
+    fn remove_dead_letter(&mut self, number: i64) -> Stored<()> {
+        self.unqueue(number)
+    }
+
+    fn set_callback(&mut self, number: i64, callback: Option<&Callback>) -> Stored<()> {
+        self.write_callback(number, callback)
     }
 
     fn answered(&mut self, key: &str) -> Stored<Option<Vec<u8>>> {

@@ -1,0 +1,150 @@
+//! Telling somebody that a run has failed. It is a delivery like any other: tried again after a while, and when its last attempt
+//! has failed that is to be seen with the run. It never causes another one.
+
+use workflow::{
+    client::{CallbackState, StepError},
+    engine::Retry,
+};
+
+use super::{
+    Command, Transaction,
+    failure::{pause, with_error},
+};
+use crate::{
+    error::EngineError,
+    store::{Callback, DeadLetter, Delivery, DeliveryKind, Run, RunKey, StoreError},
+};
+
+impl Callback {
+    /// Whom this run tells when it fails, if anybody.
+    pub(super) fn of(run: &Run) -> Option<Self> {
+        let target = run.config.failure.as_ref()?;
+        let url = target.url.clone().unwrap_or_else(|| run.url.clone());
+        Some(Self { state: CallbackState::InProgress, url, answer: None, errors: Vec::new() })
+    }
+}
+
+impl Transaction<'_> {
+    /// Schedules telling that the delivery of the entry at `position` has failed its run.
+    pub(super) fn tell_failure(
+        &mut self,
+        run: RunKey,
+        callback: &Callback,
+        position: i64,
+    ) -> Result<(), StoreError> {
+        let delivery = Delivery {
+            id: self.ids.next_delivery(),
+            kind: DeliveryKind::Failure,
+            run,
+            position: if callback.url.starts_with('/') { 0 } else { position.max(1) },
+            due: self.now,
+            attempt: 0,
+            errors: None,
+        };
+        self.store.insert_delivery(&delivery)?;
+        self.outbox.due.push(delivery.into());
+        Ok(())
+    }
+}
+
+/// Somebody was told that a run has failed, and has answered or not.
+pub struct CallbackAnswered {
+    /// The delivery.
+    pub id: i64,
+    /// The run.
+    pub run: RunKey,
+    /// What was answered.
+    pub outcome: CallbackOutcome,
+}
+
+/// What was answered to a failure that was told.
+pub enum CallbackOutcome {
+    /// It was taken.
+    Taken(StepError),
+    /// The workflow has no failure function: nobody was to be told.
+    NoFunction,
+    /// It was not taken.
+    Failed(StepError, Retry),
+}
+
+impl Command for CallbackAnswered {
+    type Reply = ();
+
+    fn apply(self, tx: &mut Transaction<'_>) -> Result<(), EngineError> {
+        let Some(mut delivery) = tx.store.delivery(self.id)? else { return Ok(()) };
+        tx.store.remove_delivery(delivery.id)?;
+        let Some(DeadLetter { number, callback: Some(callback), .. }) = tx.store.dead_letter(self.run)?
+        else {
+            return Ok(());
+        };
+        let Some(run) = tx.store.run(self.run)? else { return Ok(()) };
+        let (answer, retry) = match self.outcome {
+            CallbackOutcome::NoFunction => return Ok(tx.store.set_callback(number, None)?),
+            CallbackOutcome::Taken(answer) => {
+                let state = CallbackState::Success;
+                let taken = Callback { state, answer: Some(answer), errors: Vec::new(), ..callback };
+                return Ok(tx.store.set_callback(number, Some(&taken))?);
+            }
+            CallbackOutcome::Failed(answer, retry) => (answer, retry),
+        };
+        delivery.attempt = delivery.attempt.saturating_add(1);
+        let error = StepError { time: tx.now, ..answer.clone() };
+        let errors = with_error(delivery.errors.as_deref(), error)?;
+        let retries = run.config.failure_retries();
+        match pause(delivery.attempt, retries, retry, run.config.failure_retry_delay()) {
+            Some(delay) => {
+                // A new id, since the old one may still be held by whoever made the delivery.
+                delivery.id = tx.ids.next_delivery();
+                delivery.errors = Some(errors);
+                delivery.due = tx.now.saturating_add(delay);
+                tx.store.insert_delivery(&delivery)?;
+                if delivery.due <= tx.now {
+                    tx.outbox.due.push(delivery.into());
+                } else {
+                    tx.note_due(delivery.due);
+                }
+            }
+            None => {
+                tracing::warn!(
+                    run = run.id,
+                    url = callback.url,
+                    reason = answer.error,
+                    "a failure could not be told"
+                );
+                let errors = serde_json::from_str(&errors).map_err(StoreError::from)?;
+                let state = CallbackState::Failed;
+                let failed = Callback { state, answer: Some(answer), errors, ..callback };
+                tx.store.set_callback(number, Some(&failed))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells of a failure again where that has failed.
+pub struct RetryCallback {
+    /// The number of the entry in the dead letter queue.
+    pub number: i64,
+}
+
+impl Command for RetryCallback {
+    /// The run whose failure is told.
+    type Reply = Run;
+
+    fn apply(self, tx: &mut Transaction<'_>) -> Result<Run, EngineError> {
+        let unknown = || EngineError::NotFound("there is no such entry in the dead letter queue".to_owned());
+        let letter = tx.store.queued_dead_letter(self.number)?.ok_or_else(unknown)?;
+        let run = tx.store.run(letter.run)?.ok_or_else(unknown)?;
+        let Some(failed) = letter.callback.filter(|callback| callback.state == CallbackState::Failed) else {
+            return Err(EngineError::Invalid(format!(
+                "telling that the run `{}` has failed did not fail: there is nothing to be tried again",
+                run.id
+            )));
+        };
+        let callback =
+            Callback { state: CallbackState::InProgress, url: failed.url, answer: None, errors: Vec::new() };
+        tx.store.set_callback(letter.number, Some(&callback))?;
+        tx.tell_failure(run.key, &callback, letter.failed.position)?;
+        Ok(run)
+    }
+}
