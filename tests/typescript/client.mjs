@@ -1,5 +1,5 @@
-// Calls methods of the published client. One call per line of the input: {"method": name, "arguments": [..]}; one line of output
-// for each: {"resolved": value} or {"rejected": {name, message, status}}.
+// Calls methods of the published client, such as `cancel` or `dlq.list`. One call per line of the input:
+// {"method": name, "arguments": [..]}; one line of output for each: {"resolved": value} or {"rejected": {name, message, status}}.
 
 import { createInterface } from "node:readline";
 import { Client } from "@upstash/workflow";
@@ -10,7 +10,10 @@ for await (const line of createInterface({ input: process.stdin })) {
   const call = JSON.parse(line);
   let answer;
   try {
-    const value = await client[call.method](...call.arguments);
+    const path = call.method.split(".");
+    const name = path.pop();
+    const target = path.reduce((object, part) => object[part], client);
+    const value = await target[name](...call.arguments);
     answer = { resolved: value ?? null };
   } catch (error) {
     answer = { rejected: { name: error.name, message: error.message, status: error.status } };
