@@ -60,10 +60,15 @@ impl Failed {
     /// The body, in the order of the protocol's fields; the same for every attempt, whatever becomes of the run's entry.
     fn body(&self, workflow_url: &str) -> serde_json::Result<Vec<u8>> {
         let failed = &self.letter.failed;
+        // Endpoints expect JSON with a message.
+        let body = match failed.answer.body.as_str() {
+            "" => serde_json::json!({ "error": "no answer", "message": self.letter.message() }).to_string(),
+            body => body.to_owned(),
+        };
         serde_json::to_vec(&Body {
             status: failed.answer.status,
             header: &failed.answer.headers,
-            body: STANDARD.encode(&failed.answer.body),
+            body: STANDARD.encode(body),
             retried: failed.retried,
             max_retries: failed.max_retries,
             dlq_id: self.letter.public_id(),
