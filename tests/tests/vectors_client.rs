@@ -428,6 +428,10 @@ async fn a_failure_function_is_retried() {
     let answer = replay(&api, &about("dlq-retry-failure-function", &ids)).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.json()["workflowRunId"], "wfr_2");
+    let path = "/v2/workflows/dlq/callback/";
+    let answer = api.send("DELETE", &format!("{path}{}", ids[1]), &[], "").await;
+    assert_eq!(answer.status, 400, "it has failed already: {answer:?}");
+    assert_eq!(api.send("DELETE", &format!("{path}1-99"), &[], "").await.status, 404);
     let answer = replay(&api, &Vector::load("error-404")).await;
     assert_eq!(answer.status, 404);
     assert!(answer.error().contains("dead letter queue"), "{answer:?}");

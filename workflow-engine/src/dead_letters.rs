@@ -7,7 +7,7 @@ use workflow::client::{
 };
 
 use crate::{
-    command::{ConfigChanges, DeleteLetters, RetryCallback, Revive},
+    command::{CancelCallback, ConfigChanges, DeleteLetters, RetryCallback, Revive},
     delivery::failure::source_headers,
     engine::Engine,
     error::EngineError,
@@ -97,8 +97,16 @@ impl Engine {
     /// [`EngineError::NotFound`] if there is no such entry, [`EngineError::Invalid`] if telling it did not fail.
     pub async fn retry_failure_function(&self, id: &str) -> Result<Triggered, EngineError> {
         let number = self.letter(id).await?.number;
-        let run = self.inner.writer.submit(RetryCallback { number }).await?;
-        Ok(Triggered { workflow_run_id: run.id, workflow_created_at: run.created_at, deduplicated: false })
+        Ok(named(self.inner.writer.submit(RetryCallback { number }).await?))
+    }
+
+    /// Stops telling a failure that is being told, and says of which run.
+    ///
+    /// # Errors
+    /// [`EngineError::NotFound`] if there is no such entry, [`EngineError::Invalid`] if nobody is being told.
+    pub async fn cancel_failure_function(&self, id: &str) -> Result<Triggered, EngineError> {
+        let number = self.letter(id).await?.number;
+        Ok(named(self.inner.writer.submit(CancelCallback { number }).await?))
     }
 
     async fn letter(&self, id: &str) -> Result<DeadLetter, EngineError> {
@@ -165,6 +173,10 @@ impl Page {
         let cursor = letters.last().filter(|_| more).map(|letter| letter.number.to_string());
         Ok((letters, cursor))
     }
+}
+
+fn named(run: Run) -> Triggered {
+    Triggered { workflow_run_id: run.id, workflow_created_at: run.created_at, deduplicated: false }
 }
 
 fn unknown(id: &str) -> EngineError {

@@ -84,4 +84,11 @@ impl Transport for Engine {
     ) -> BoxFuture<'a, Result<Triggered, ClientError>> {
         Box::pin(async { Ok(Self::retry_failure_function(self, dlq_id).await?) })
     }
+
+    fn cancel_failure_function<'a>(
+        &'a self,
+        dlq_id: &'a str,
+    ) -> BoxFuture<'a, Result<Triggered, ClientError>> {
+        Box::pin(async { Ok(Self::cancel_failure_function(self, dlq_id).await?) })
+    }
 }

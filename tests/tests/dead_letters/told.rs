@@ -174,3 +174,21 @@ async fn a_failure_waits_for_the_app() {
     app.attach();
     assert_eq!(function(&app, &run).await.state, CallbackState::Success);
 }
+
+#[tokio::test]
+async fn a_failure_function_that_is_running_can_be_stopped() {
+    let app = TestApp::in_memory_with(routes);
+    let dlq = app.client.dlq();
+    let run = start(&app, &Plan { failures: 9, hold: true, ..Plan::default() }).await;
+    app.probe.reached("function begins", 1).await;
+    let id = app.log(&run).await.dlq_id.unwrap();
+    assert_eq!(dlq.cancel_failure_function(&id).await.unwrap().workflow_run_id, run);
+    assert_eq!(app.log(&run).await.failure_function.unwrap().state, CallbackState::Canceled);
+    let refused = dlq.cancel_failure_function(&id).await.unwrap_err();
+    assert!(matches!(refused, ClientError::Refused { status: 400, .. }), "{refused}");
+    app.probe.left("function").await;
+    app.probe.open("function");
+    // Whatever would come of it comes before this.
+    fail(&app, &Plan { failures: 9, ..Plan::default() }).await;
+    assert_eq!(app.log(&run).await.failure_function.unwrap().state, CallbackState::Canceled);
+}

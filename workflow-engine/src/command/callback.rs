@@ -121,6 +121,37 @@ impl Command for CallbackAnswered {
     }
 }
 
+/// Stops telling a failure that is not told yet.
+pub struct CancelCallback {
+    /// The number of the entry in the dead letter queue.
+    pub number: i64,
+}
+
+impl Command for CancelCallback {
+    /// The run whose failure is not told any more.
+    type Reply = Run;
+
+    fn apply(self, tx: &mut Transaction<'_>) -> Result<Run, EngineError> {
+        let (letter, run) = queued(tx, self.number)?;
+        let Some(callback) = letter.callback.filter(|callback| callback.state == CallbackState::InProgress)
+        else {
+            return Err(EngineError::Invalid(format!(
+                "nobody is being told that the run `{}` has failed: there is nothing to be cancelled",
+                run.id
+            )));
+        };
+        let telling = tx.store.deliveries(run.key)?;
+        for delivery in telling.iter().filter(|delivery| delivery.kind == DeliveryKind::Failure) {
+            tx.store.remove_delivery(delivery.id)?;
+        }
+        let canceled = Callback { state: CallbackState::Canceled, ..callback };
+        tx.store.set_callback(letter.number, Some(&canceled))?;
+        // A failure function that is running is stopped.
+        tx.outbox.ended.push(run.key);
+        Ok(run)
+    }
+}
+
 /// Tells of a failure again where that has failed.
 pub struct RetryCallback {
     /// The number of the entry in the dead letter queue.
@@ -132,9 +163,7 @@ impl Command for RetryCallback {
     type Reply = Run;
 
     fn apply(self, tx: &mut Transaction<'_>) -> Result<Run, EngineError> {
-        let unknown = || EngineError::NotFound("there is no such entry in the dead letter queue".to_owned());
-        let letter = tx.store.queued_dead_letter(self.number)?.ok_or_else(unknown)?;
-        let run = tx.store.run(letter.run)?.ok_or_else(unknown)?;
+        let (letter, run) = queued(tx, self.number)?;
         let Some(failed) = letter.callback.filter(|callback| callback.state == CallbackState::Failed) else {
             return Err(EngineError::Invalid(format!(
                 "telling that the run `{}` has failed did not fail: there is nothing to be tried again",
@@ -147,4 +176,12 @@ impl Command for RetryCallback {
         tx.tell_failure(run.key, &callback, letter.failed.position)?;
         Ok(run)
     }
+}
+
+/// An entry of the dead letter queue and its run.
+fn queued(tx: &Transaction<'_>, number: i64) -> Result<(DeadLetter, Run), EngineError> {
+    let unknown = || EngineError::NotFound("there is no such entry in the dead letter queue".to_owned());
+    let letter = tx.store.queued_dead_letter(number)?.ok_or_else(unknown)?;
+    let run = tx.store.run(letter.run)?.ok_or_else(unknown)?;
+    Ok((letter, run))
 }

@@ -14,6 +14,9 @@ use crate::{
 /// About as many bytes are copied in one transaction. The rest is left for the next one.
 const MAX_COPIED: usize = 4 * 1024 * 1024;
 
+/// At most this many runs are started in one transaction.
+const MAX_STARTED: usize = 100;
+
 /// Starts new runs for failed ones.
 pub struct Revive {
     /// The numbers of their entries in the dead letter queue.
@@ -58,7 +61,7 @@ impl Command for Revive {
         let mut revived = Revived { runs: Vec::new(), done: 0 };
         let mut copied = 0;
         for number in self.letters {
-            if copied >= MAX_COPIED {
+            if copied >= MAX_COPIED || revived.runs.len() >= MAX_STARTED {
                 break;
             }
             revived.done += 1;

@@ -13,7 +13,7 @@ mod submission;
 mod trigger;
 
 pub use self::{
-    callback::{CallbackAnswered, CallbackOutcome, RetryCallback},
+    callback::{CallbackAnswered, CallbackOutcome, CancelCallback, RetryCallback},
     dead_letters::{ConfigChanges, DeleteLetters, Revive},
     end::{Cancel, EndRun},
     event::{Notify, NotifyReply, NotifyStep, Wait, WaitFor, public as public_waiter},

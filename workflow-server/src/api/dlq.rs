@@ -93,6 +93,12 @@ pub(super) async fn retry_callback(call: Call, id: String) -> Result<Response, R
     Ok(json(StatusCode::OK, &call.engine.retry_failure_function(&id).await?))
 }
 
+/// `DELETE /v2/workflows/dlq/callback/{id}`
+pub(super) async fn cancel_callback(call: Call, id: String) -> Result<Response, Refusal> {
+    call.query.only(&[])?;
+    Ok(json(StatusCode::OK, &call.engine.cancel_failure_function(&id).await?))
+}
+
 /// Clients send back the empty cursor of the last page.
 fn only_filter_and(call: &mut Call, others: &[&str]) -> Result<(), Refusal> {
     call.query.drop_empty("cursor");

@@ -156,6 +156,7 @@ async fn answer(api: &Api, parts: Parts, body: Body) -> Result<Response, Refusal
         Route::DeleteDeadLetters => dlq::delete(call).await,
         Route::DeleteDeadLetter(id) => dlq::delete_one(call, id).await,
         Route::RetryCallback(id) => dlq::retry_callback(call, id).await,
+        Route::CancelCallback(id) => dlq::cancel_callback(call, id).await,
         Route::Keys => Ok(keys::current(&call)),
         Route::RotateKeys => keys::rotate(call).await,
     }

@@ -45,6 +45,8 @@ pub(super) enum Route {
     DeleteDeadLetter(String),
     /// Tell of this failure again.
     RetryCallback(String),
+    /// Stop telling this failure.
+    CancelCallback(String),
     /// Show the signing keys.
     Keys,
     /// Exchange the signing keys.
@@ -108,7 +110,11 @@ fn dead_letter(method: &Method, rest: &str) -> Result<Found, Refusal> {
     };
     Ok(match (revival, second) {
         (Some(revival), one) => post(Route::Revive { revival, id: one.map(id).transpose()? }),
-        (None, Some(one)) if first == "callback" => post(Route::RetryCallback(id(one)?)),
+        (None, Some(one)) if first == "callback" => match *method {
+            Method::POST => Found::Route(Route::RetryCallback(id(one)?)),
+            Method::DELETE => Found::Route(Route::CancelCallback(id(one)?)),
+            _ => Found::WrongMethod("POST, DELETE"),
+        },
         (None, Some(_)) => Found::Nothing,
         (None, None) => match *method {
             Method::GET => Found::Route(Route::DeadLetter(id(first)?)),

@@ -265,7 +265,14 @@ impl Transport for HttpTransport {
         &'a self,
         dlq_id: &'a str,
     ) -> BoxFuture<'a, Result<Triggered, ClientError>> {
-        Box::pin(self.tell_failure_again(dlq_id))
+        Box::pin(self.tell_failure(Method::POST, dlq_id))
+    }
+
+    fn cancel_failure_function<'a>(
+        &'a self,
+        dlq_id: &'a str,
+    ) -> BoxFuture<'a, Result<Triggered, ClientError>> {
+        Box::pin(self.tell_failure(Method::DELETE, dlq_id))
     }
 }
 

@@ -324,6 +324,11 @@ pub trait Transport: Send + Sync + 'static {
     /// Tells of a failure again whose last attempt of it has failed.
     fn retry_failure_function<'a>(&'a self, dlq_id: &'a str)
     -> BoxFuture<'a, Result<Triggered, ClientError>>;
+    /// Stops telling a failure that is being told.
+    fn cancel_failure_function<'a>(
+        &'a self,
+        dlq_id: &'a str,
+    ) -> BoxFuture<'a, Result<Triggered, ClientError>>;
 }
 
 /// A call of the client that failed.

@@ -75,9 +75,14 @@ impl HttpTransport {
         Ok(revived)
     }
 
-    pub(in crate::client) async fn tell_failure_again(&self, dlq_id: &str) -> Result<Triggered, ClientError> {
+    /// Tells of a failure again (`POST`), or not any more (`DELETE`).
+    pub(in crate::client) async fn tell_failure(
+        &self,
+        method: Method,
+        dlq_id: &str,
+    ) -> Result<Triggered, ClientError> {
         let path = format!("{PATH}/callback/{}", segment(dlq_id, "the id")?);
-        self.connection().fetch(Request::new(Method::POST, path)).await
+        self.connection().fetch(Request::new(method, path)).await
     }
 
     fn dlq_selection(&self, selection: DlqSelection) -> Result<Query, ClientError> {

@@ -152,6 +152,16 @@ impl Dlq {
     pub async fn retry_failure_function(&self, dlq_id: impl AsRef<str>) -> Result<Triggered, ClientError> {
         self.transport.retry_failure_function(dlq_id.as_ref()).await
     }
+
+    /// Stops telling a failure that is being told or will be tried again, and says whose. A failure function of this process
+    /// that is running is dropped where it awaits.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`] with status 404 if there is no such entry, and 400 if nobody is being told; otherwise as the
+    /// engine answers; [`ClientError::Unreachable`].
+    pub async fn cancel_failure_function(&self, dlq_id: impl AsRef<str>) -> Result<Triggered, ClientError> {
+        self.transport.cancel_failure_function(dlq_id.as_ref()).await
+    }
 }
 
 /// Run ids may be given as they were chosen, without `wfr_`.
