@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     error::EngineError,
-    store::{Callback, DeadLetter, Delivery, DeliveryKind, Run, RunKey, StoreError},
+    store::{DeadLetter, Delivery, DeliveryKind, Run, RunKey, StoreError, ToldFailure},
 };
 
-impl Callback {
+impl ToldFailure {
     /// Whom this run tells when it fails, if anybody.
     pub(super) fn of(run: &Run) -> Option<Self> {
         let target = run.config.failure.as_ref()?;
@@ -29,7 +29,7 @@ impl Transaction<'_> {
     pub(super) fn tell_failure(
         &mut self,
         run: RunKey,
-        callback: &Callback,
+        callback: &ToldFailure,
         position: i64,
     ) -> Result<(), StoreError> {
         let delivery = Delivery {
@@ -82,7 +82,7 @@ impl Command for CallbackAnswered {
             CallbackOutcome::NoFunction => return Ok(tx.store.set_callback(number, None)?),
             CallbackOutcome::Taken(answer) => {
                 let state = CallbackState::Success;
-                let taken = Callback { state, answer: Some(answer), errors: Vec::new(), ..callback };
+                let taken = ToldFailure { state, answer: Some(answer), errors: Vec::new(), ..callback };
                 return Ok(tx.store.set_callback(number, Some(&taken))?);
             }
             CallbackOutcome::Failed(answer, retry) => (answer, retry),
@@ -113,7 +113,7 @@ impl Command for CallbackAnswered {
                 );
                 let errors = serde_json::from_str(&errors).map_err(StoreError::from)?;
                 let state = CallbackState::Failed;
-                let failed = Callback { state, answer: Some(answer), errors, ..callback };
+                let failed = ToldFailure { state, answer: Some(answer), errors, ..callback };
                 tx.store.set_callback(number, Some(&failed))?;
             }
         }
@@ -144,7 +144,7 @@ impl Command for CancelCallback {
         for delivery in telling.iter().filter(|delivery| delivery.kind == DeliveryKind::Failure) {
             tx.store.remove_delivery(delivery.id)?;
         }
-        let canceled = Callback { state: CallbackState::Canceled, ..callback };
+        let canceled = ToldFailure { state: CallbackState::Canceled, ..callback };
         tx.store.set_callback(letter.number, Some(&canceled))?;
         // A failure function that is running is stopped.
         tx.outbox.ended.push(run.key);
@@ -170,8 +170,12 @@ impl Command for RetryCallback {
                 run.id
             )));
         };
-        let callback =
-            Callback { state: CallbackState::InProgress, url: failed.url, answer: None, errors: Vec::new() };
+        let callback = ToldFailure {
+            state: CallbackState::InProgress,
+            url: failed.url,
+            answer: None,
+            errors: Vec::new(),
+        };
         tx.store.set_callback(letter.number, Some(&callback))?;
         tx.tell_failure(run.key, &callback, letter.failed.position)?;
         Ok(run)

@@ -7,8 +7,8 @@ use super::{Command, Transaction};
 use crate::{
     error::EngineError,
     store::{
-        Callback, Delivery, DeliveryKind, FailedDelivery, NewDeadLetter, PendingDelivery, Run, RunEnd,
-        RunKey, StoreError,
+        Delivery, DeliveryKind, FailedDelivery, NewDeadLetter, PendingDelivery, Run, RunEnd, RunKey,
+        StoreError, ToldFailure,
     },
 };
 
@@ -88,7 +88,7 @@ pub fn fail_run(
     }
     let end = RunEnd { state: RunState::RunFailed, at: tx.now, output: None };
     self::end(tx, run.key, &end)?;
-    let callback = Callback::of(run);
+    let callback = ToldFailure::of(run);
     let position = failed.position;
     let letter = NewDeadLetter { run: run.key, at: tx.now, reason: reason.to_owned(), failed, callback };
     tx.store.insert_dead_letter(&letter)?;

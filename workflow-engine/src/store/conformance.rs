@@ -219,7 +219,7 @@ fn filters_narrow_and_pages_follow_each_other(store: &mut dyn Store) {
     assert_eq!(store.select_active(&filter, 3).unwrap(), keys[..3]);
 }
 
-fn failed(store: &mut dyn Store, run: NewRun, at: i64, status: u16, callback: Option<Callback>) -> i64 {
+fn failed(store: &mut dyn Store, run: NewRun, at: i64, status: u16, callback: Option<ToldFailure>) -> i64 {
     let run = store.insert_run(&run).unwrap();
     let answer = StepError { status, body: "why".to_owned(), ..StepError::default() };
     let failed = FailedDelivery { position: 7, answer, retried: 2, max_retries: 3, ..Default::default() };
@@ -245,7 +245,7 @@ fn dead_letters_are_listed_until_they_are_removed(store: &mut dyn Store) {
     assert_eq!((letter.failed.answer.status, letter.failed.retried, letter.failed.max_retries), (500, 2, 3));
     assert!(letter.is_queued && letter.callback.is_none());
 
-    let callback = Callback {
+    let callback = ToldFailure {
         state: CallbackState::Failed,
         url: "/told".to_owned(),
         answer: Some(StepError { status: 503, ..StepError::default() }),
@@ -263,7 +263,7 @@ fn dead_letters_are_listed_until_they_are_removed(store: &mut dyn Store) {
 }
 
 fn filters_narrow_the_dead_letter_queue(store: &mut dyn Store) {
-    let told = |state| Some(Callback { state, url: "/".to_owned(), answer: None, errors: Vec::new() });
+    let told = |state| Some(ToldFailure { state, url: "/".to_owned(), answer: None, errors: Vec::new() });
     let mut special = new_run("wfr_b");
     special.url = "/order/special".to_owned();
     special.created_at = 1001;

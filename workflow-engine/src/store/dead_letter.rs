@@ -51,7 +51,7 @@ pub struct PendingDelivery {
 
 /// What became of telling a failure; kept as JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Callback {
+pub struct ToldFailure {
     /// How far it is.
     pub state: CallbackState,
     /// Whom it tells: an absolute URL, or a path of the app of this process.
@@ -76,7 +76,7 @@ pub struct NewDeadLetter {
     /// What failed it.
     pub failed: FailedDelivery,
     /// Who is told, if anybody.
-    pub callback: Option<Callback>,
+    pub callback: Option<ToldFailure>,
 }
 
 /// A run that has failed. It stays on record when it is taken out of the dead letter queue.
@@ -93,7 +93,7 @@ pub struct DeadLetter {
     /// What failed it.
     pub failed: FailedDelivery,
     /// What became of telling it, if anybody is told.
-    pub callback: Option<Callback>,
+    pub callback: Option<ToldFailure>,
     /// Whether it is still in the dead letter queue: neither deleted, nor resumed, nor restarted.
     pub is_queued: bool,
 }

@@ -102,7 +102,7 @@ pub trait Store: Reader + Send {
     /// Takes an entry out of the dead letter queue; it stays on record for its run.
     fn remove_dead_letter(&mut self, number: i64) -> Stored<()>;
     /// Sets what became of telling a failure.
-    fn set_callback(&mut self, number: i64, callback: Option<&Callback>) -> Stored<()>;
+    fn set_callback(&mut self, number: i64, callback: Option<&ToldFailure>) -> Stored<()>;
 
     /// What was answered to a request with this de-duplication key.
     fn answered(&mut self, key: &str) -> Stored<Option<Vec<u8>>>;

@@ -4,7 +4,7 @@ use rusqlite::{Row, params, params_from_iter, types::Value};
 use workflow::client::DlqFilter;
 
 use super::{Sqlite, read::Selection};
-use crate::store::{Callback, DeadLetter, NewDeadLetter, RunKey, Stored};
+use crate::store::{DeadLetter, NewDeadLetter, RunKey, Stored, ToldFailure};
 
 const DEAD_LETTER: &str =
     "SELECT number, run, dead_letters.at, reason, failed, callback, queued FROM dead_letters";
@@ -24,7 +24,7 @@ impl Sqlite {
         Ok(())
     }
 
-    pub(super) fn write_callback(&self, number: i64, callback: Option<&Callback>) -> Stored<()> {
+    pub(super) fn write_callback(&self, number: i64, callback: Option<&ToldFailure>) -> Stored<()> {
         let callback = callback.map(serde_json::to_string).transpose()?;
         self.execute("UPDATE dead_letters SET callback = ?2 WHERE number = ?1", params![number, callback])?;
         Ok(())

@@ -5,8 +5,8 @@ use workflow::client::RunFilter;
 
 use super::{Sqlite, read::state_code};
 use crate::store::{
-    Appended, Attempts, Callback, Delivery, Identity, LastIds, NewDeadLetter, NewRun, RunEnd, RunKey, Store,
-    Stored, Waiter,
+    Appended, Attempts, Delivery, Identity, LastIds, NewDeadLetter, NewRun, RunEnd, RunKey, Store, Stored,
+    ToldFailure, Waiter,
 };
 
 impl Sqlite {
@@ -225,7 +225,7 @@ impl Store for Sqlite {
         self.unqueue(number)
     }
 
-    fn set_callback(&mut self, number: i64, callback: Option<&Callback>) -> Stored<()> {
+    fn set_callback(&mut self, number: i64, callback: Option<&ToldFailure>) -> Stored<()> {
         self.write_callback(number, callback)
     }
 
