@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use workflow::{
     Client, ClientError,
     client::{
@@ -24,6 +25,14 @@ impl Embedded for Engine {
 
     fn shutdown(&self) -> BoxFuture<'_, ()> {
         Box::pin(Self::shutdown(self))
+    }
+
+    fn call_webhook(
+        &self,
+        path: &str,
+        request: http::Request<Bytes>,
+    ) -> BoxFuture<'_, http::Response<Bytes>> {
+        Box::pin(self.answer_webhook(path.to_owned(), request))
     }
 }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use workflow::{
     Client, EngineHandle,
     client::{LogPage, LogQuery, Notification, Notified, RunFilter, Trigger, Triggered, Waiter},
-    protocol::{StepType, duration::parse_duration, run_id::run_id_of},
+    protocol::{duration::parse_duration, run_id::run_id_of},
 };
 
 use crate::{
@@ -31,6 +31,7 @@ use crate::{
     store::{Run, StoreError},
     trigger,
     urls::Urls,
+    webhook::WebhookBase,
     writer::Writer,
 };
 
@@ -57,6 +58,8 @@ pub(crate) struct Inner {
     pub(crate) readers: Readers,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) urls: Urls,
+    /// Where webhooks of this process are reached.
+    pub(crate) webhooks: Option<WebhookBase>,
     pub(crate) keys: Arc<RwLock<SigningKeys>>,
     /// Held until the shutdown: no other process may open the file.
     pub(crate) lock: Mutex<Option<File>>,
@@ -225,9 +228,6 @@ impl Engine {
     pub async fn wait(&self, event_id: &str, request: WaitRequest) -> Result<(), EngineError> {
         check_id("event id", event_id)?;
         let WaitBody { timeout, timeout_headers, step } = request.body;
-        if step.step_type == StepType::WaitForWebhook {
-            return Err(EngineError::Refused("webhooks are not supported by this engine yet".to_owned()));
-        }
         if step.step_id == 0 {
             return Err(EngineError::Invalid("a wait needs a `stepId` of 1 or more".to_owned()));
         }

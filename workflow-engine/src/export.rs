@@ -44,7 +44,7 @@ fn history(run: Run, entries: Vec<Entry>) -> Result<History, StoreError> {
         }
     }
     let info = RunInfo {
-        invoke_count: 0,
+        invoke_count: run.config.invoke_count,
         retries: run.config.max_retries(),
         id: run.id,
         url: run.url,

@@ -35,6 +35,7 @@ mod retry;
 mod store;
 mod trigger;
 mod urls;
+mod webhook;
 mod writer;
 
 pub use self::{
@@ -47,4 +48,5 @@ pub use self::{
     open::Builder,
     requests::{HistoryEntry, WaitBody, WaitRequest},
     store::StoreError,
+    webhook::WebhookCall,
 };

@@ -1,5 +1,7 @@
 //! Runs as they are listed (protocol, section C.5).
 
+mod asked;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use workflow::{
@@ -10,6 +12,7 @@ use workflow::{
     protocol::{Step, StepType, headers},
 };
 
+use self::asked::Asked;
 use crate::{
     error::EngineError,
     readers::Readers,
@@ -52,6 +55,7 @@ fn log_of(reader: &dyn Reader, run: &Run) -> Stored<RunLog> {
         deliveries: deliveries.into_iter().filter(|delivery| delivery.kind == DeliveryKind::Run).collect(),
         waiters: reader.waiters_of_run(run.key)?,
         dead_letter: reader.dead_letter(run.key)?,
+        asked: asked::read(reader, run.key)?,
     };
     let entries = reader.history(run.key, i64::MAX)?;
     let output = run.output.clone().filter(|_| run.state == RunState::RunSuccess);
@@ -62,6 +66,7 @@ fn log_of(reader: &dyn Reader, run: &Run) -> Stored<RunLog> {
         workflow_run_created_at: run.created_at,
         workflow_run_completed_at: run.finished_at,
         workflow_run_response: output,
+        invoker: asked::invoker(reader, run)?,
         dlq_id: facts.dead_letter.as_ref().filter(|letter| letter.is_queued).map(DeadLetter::public_id),
         failure_function: failure_function(run, facts.dead_letter.as_ref(), telling)?,
         label: run.config.labels.first().cloned(),
@@ -107,6 +112,8 @@ struct Facts {
     deliveries: Vec<Delivery>,
     waiters: Vec<Waiter>,
     dead_letter: Option<DeadLetter>,
+    /// What steps have asked the engine to do.
+    asked: Vec<Asked>,
 }
 
 fn groups(run: &Run, entries: &[Entry], facts: &Facts) -> Stored<Vec<StepGroup>> {
@@ -120,7 +127,10 @@ fn groups(run: &Run, entries: &[Entry], facts: &Facts) -> Stored<Vec<StepGroup>>
         let step: Step = serde_json::from_slice(&entry.data)?;
         let position = step.position();
         let is_plan = step.target_step.is_some();
-        let log = step_log(run, entry, &step, is_plan, facts);
+        let mut log = step_log(run, entry, &step, is_plan, facts);
+        if let Some(asked) = facts.asked.iter().find(|asked| asked.step_id() == position) {
+            asked.complete(run, facts, &mut log, &step);
+        }
         match steps.iter_mut().find(|(other, _)| other.position() == position) {
             // The result takes the place of its plan.
             Some(planned) => *planned = (step, log),
@@ -196,7 +206,7 @@ fn step_log(run: &Run, entry: &Entry, step: &Step, is_plan: bool, facts: &Facts)
         sleep_for: step.sleep_for.clone(),
         sleep_until: step.sleep_until,
         wait_event_id: step.wait_event_id.clone(),
-        wait_timeout_deadline: waiter.map(|waiter| waiter.deadline.div_euclid(1000)),
+        wait_timeout_deadline: waiter.and_then(Waiter::deadline).map(|deadline| deadline.div_euclid(1000)),
         wait_timeout: step.wait_timeout,
         ..StepLog::default()
     }
@@ -216,7 +226,7 @@ pub fn shown_payload(run: &Run, payload: &[u8]) -> String {
 fn shown_result(step: &Step) -> Option<String> {
     let out = step.out.as_ref()?;
     match step.step_type {
-        StepType::Wait => {
+        StepType::Wait | StepType::WaitForWebhook => {
             let data = STANDARD.decode(out).ok()?;
             Some(String::from_utf8_lossy(&data).into_owned())
         }
@@ -227,7 +237,7 @@ fn shown_result(step: &Step) -> Option<String> {
 /// What is not recorded yet: waits, failed attempts, and deliveries under way.
 fn next_steps(run: &Run, entries: &[Entry], facts: &Facts) -> Stored<Vec<StepLog>> {
     let mut next = Vec::new();
-    for waiter in &facts.waiters {
+    for waiter in facts.waiters.iter().filter(|waiter| waiter.event().is_some()) {
         let is_planned = entries.iter().any(|entry| entry.code == Identity::Plan(waiter.step_id).code());
         if is_planned {
             continue;
@@ -239,11 +249,12 @@ fn next_steps(run: &Run, entries: &[Entry], facts: &Facts) -> Stored<Vec<StepLog
             call_type: Some("step".to_owned()),
             concurrent: Some(waiter.detail.step.concurrent),
             state: Some(StepState::StepProgress),
-            wait_event_id: Some(waiter.event.clone()),
-            wait_timeout_deadline: Some(waiter.deadline.div_euclid(1000)),
+            wait_event_id: waiter.event().map(str::to_owned),
+            wait_timeout_deadline: waiter.deadline().map(|deadline| deadline.div_euclid(1000)),
             ..StepLog::default()
         });
     }
+    next.extend(asked::unanswered(run, entries, facts));
     let last_state = match run.state {
         RunState::RunStarted => StepState::StepRetry,
         RunState::RunFailed => StepState::StepFailed,
@@ -265,7 +276,8 @@ fn next_steps(run: &Run, entries: &[Entry], facts: &Facts) -> Stored<Vec<StepLog
             ..StepLog::default()
         });
     }
-    for delivery in &facts.deliveries {
+    let goes_on = |delivery: &&Delivery| delivery.kind == DeliveryKind::Run;
+    for delivery in facts.deliveries.iter().filter(goes_on) {
         let errors: Vec<StepError> =
             delivery.errors.as_deref().map(serde_json::from_str).transpose()?.unwrap_or_default();
         let is_retry = delivery.attempt > 0;

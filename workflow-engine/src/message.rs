@@ -1,5 +1,7 @@
 //! Messages as they come over HTTP, and what their headers say (protocol, sections B.1 to B.4).
 
+mod asking;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -38,19 +40,20 @@ impl Message {
 
     /// Understands the message. A message without any workflow header starts a run, as `/v2/trigger` does.
     pub(crate) fn into_submission(self, urls: &Urls) -> Result<Submission, EngineError> {
-        let call_type = self.header(headers::WORKFLOW_CALL_TYPE).unwrap_or("step");
-        if call_type != "step" {
-            return Err(EngineError::Refused(format!(
-                "messages of the type `{call_type}` (context.call) are not supported by this engine yet"
-            )));
-        }
-        if self.says("upstash-workflow-invoke") {
-            return Err(EngineError::Refused(
-                "context.invoke is not supported by this engine yet".to_owned(),
-            ));
-        }
         if self.header("upstash-cron").is_some() {
             return Err(EngineError::Refused("schedules are not supported by this engine yet".to_owned()));
+        }
+        match self.header(headers::WORKFLOW_CALL_TYPE) {
+            Some("toCallback") => return self.into_call(),
+            None | Some("step") => {}
+            Some(other) => {
+                return Err(EngineError::Refused(format!(
+                    "messages of the type `{other}` are not taken from outside"
+                )));
+            }
+        }
+        if self.says("upstash-workflow-invoke") {
+            return self.into_invoke(urls);
         }
         let run_id = self.header(headers::WORKFLOW_RUN_ID);
         match (run_id, self.header(headers::WORKFLOW_INIT)) {
@@ -88,13 +91,16 @@ impl Message {
                 "this engine knows no flow control yet: the run is not limited"
             );
         }
+        let invoke_count = self.number("upstash-forward-upstash-workflow-invoke-count")?.unwrap_or_default();
         let sends_its_version = self.header("upstash-forward-upstash-workflow-sdk-version").is_some();
         let mut forwarded: Vec<(String, String)> = self
             .headers
             .iter()
             .filter_map(|(name, value)| {
                 let name = headers::forwarded(name)?;
-                (!headers::is_engine_owned(name)).then(|| (name.to_ascii_lowercase(), value.clone()))
+                let is_owned = headers::is_engine_owned(name)
+                    || name.eq_ignore_ascii_case(headers::WORKFLOW_INVOKE_COUNT);
+                (!is_owned).then(|| (name.to_ascii_lowercase(), value.clone()))
             })
             .collect();
         let mut features = self.header(headers::FEATURE_SET).map(str::to_owned);
@@ -115,6 +121,8 @@ impl Message {
                 labels,
                 redact_payload,
                 features,
+                invoke_count,
+                ..RunConfig::default()
             },
             url,
             delay: self.delay()?,
@@ -160,12 +168,11 @@ impl Message {
     fn into_step(self, run_id: String) -> Result<Submission, EngineError> {
         let step: Step = serde_json::from_slice(&self.body)
             .map_err(|error| EngineError::Invalid(format!("the body is not a step: {error}")))?;
-        if matches!(
-            step.step_type,
-            StepType::Invoke | StepType::Call | StepType::WaitForWebhook | StepType::Initial
-        ) {
+        let is_plan = step.target_step.is_some();
+        let of_the_engine = matches!(step.step_type, StepType::Invoke | StepType::WaitForWebhook) && !is_plan;
+        if of_the_engine || step.step_type == StepType::Initial {
             return Err(EngineError::Refused(format!(
-                "steps of the type {:?} are not supported by this engine yet",
+                "results of steps of the type {:?} are recorded by the engine alone",
                 step.step_type
             )));
         }

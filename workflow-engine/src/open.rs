@@ -17,6 +17,7 @@ use crate::{
     readers::Readers,
     store::{Sqlite, Store as _, StoreError},
     urls::Urls,
+    webhook::WebhookBase,
     writer::Writer,
 };
 
@@ -26,6 +27,7 @@ pub struct Builder {
     base_url: Option<String>,
     keys: Option<SigningKeys>,
     delivery_timeout: Duration,
+    webhooks: Option<String>,
 }
 
 impl Default for Builder {
@@ -35,6 +37,7 @@ impl Default for Builder {
             base_url: None,
             keys: None,
             delivery_timeout: Duration::from_secs(2 * 3600),
+            webhooks: None,
         }
     }
 }
@@ -65,6 +68,14 @@ impl Builder {
         self
     }
 
+    /// The public address below which webhooks of this process are reached from outside, such as `https://shop.example/hooks`:
+    /// that of a route of the app that hands requests to [`Engine::call_webhook`]. Without it workflows of this process cannot
+    /// make webhooks.
+    pub fn webhooks_at(mut self, url: impl Into<String>) -> Self {
+        self.webhooks = Some(url.into());
+        self
+    }
+
     /// Opens the file at `path`, or creates it, and goes on with whatever is due in it.
     ///
     /// # Errors
@@ -92,6 +103,7 @@ impl Builder {
             )
         })?;
         let urls = Urls::new(self.base_url.as_deref())?;
+        let webhooks = self.webhooks.as_deref().map(WebhookBase::new).transpose()?;
         call_kept_runs(&mut store, self.clock.now())?;
         let keys = match self.keys {
             Some(keys) => keys,
@@ -131,7 +143,15 @@ impl Builder {
             Some((path, lock)) => (Readers::of_file(path), Some(lock)),
             None => (Readers::of_writer(writer.clone()), None),
         };
-        let dispatcher = Dispatcher::new(writer.clone(), readers.clone(), self.clock, runtime, http);
+        let dispatcher = Dispatcher::new(
+            writer.clone(),
+            readers.clone(),
+            self.clock,
+            runtime,
+            http,
+            urls.clone(),
+            webhooks.clone(),
+        );
         // Set once, here.
         let _ = slot.set(Arc::downgrade(&dispatcher));
         drop(opened);
@@ -141,6 +161,7 @@ impl Builder {
             readers,
             dispatcher,
             urls,
+            webhooks,
             keys,
             lock: Mutex::new(lock),
         };

@@ -64,6 +64,7 @@ pub fn understand(trigger: Trigger, urls: &Urls) -> Result<StartRun, EngineError
             redact_payload: false,
             features,
             failure,
+            ..RunConfig::default()
         },
         delay: trigger.delay,
         not_before: trigger.not_before.map(|seconds| seconds.saturating_mul(1000)),

@@ -8,11 +8,11 @@ use workflow::{
 
 use super::{
     Command, Transaction,
-    failure::{pause, with_error},
+    failure::{pause, repeat, with_error},
 };
 use crate::{
     error::EngineError,
-    store::{DeadLetter, Delivery, DeliveryKind, Run, RunKey, StoreError, ToldFailure},
+    store::{DeadLetter, DeliveryKind, Run, RunKey, StoreError, ToldFailure},
 };
 
 impl ToldFailure {
@@ -32,18 +32,8 @@ impl Transaction<'_> {
         callback: &ToldFailure,
         position: i64,
     ) -> Result<(), StoreError> {
-        let delivery = Delivery {
-            id: self.ids.next_delivery(),
-            kind: DeliveryKind::Failure,
-            run,
-            position: if callback.url.starts_with('/') { 0 } else { position.max(1) },
-            due: self.now,
-            attempt: 0,
-            errors: None,
-        };
-        self.store.insert_delivery(&delivery)?;
-        self.outbox.due.push(delivery.into());
-        Ok(())
+        let position = if callback.url.starts_with('/') { 0 } else { position.max(1) };
+        self.schedule_as(DeliveryKind::Failure, run, position, self.now)
     }
 }
 
@@ -71,39 +61,29 @@ impl Command for CallbackAnswered {
     type Reply = ();
 
     fn apply(self, tx: &mut Transaction<'_>) -> Result<(), EngineError> {
-        let Some(mut delivery) = tx.store.delivery(self.id)? else { return Ok(()) };
-        tx.store.remove_delivery(delivery.id)?;
+        let Some(delivery) = tx.store.delivery(self.id)? else { return Ok(()) };
         let Some(DeadLetter { number, callback: Some(callback), .. }) = tx.store.dead_letter(self.run)?
         else {
             return Ok(());
         };
         let Some(run) = tx.store.run(self.run)? else { return Ok(()) };
         let (answer, retry) = match self.outcome {
-            CallbackOutcome::NoFunction => return Ok(tx.store.set_callback(number, None)?),
+            CallbackOutcome::NoFunction => {
+                tx.store.remove_delivery(delivery.id)?;
+                return Ok(tx.store.set_callback(number, None)?);
+            }
             CallbackOutcome::Taken(answer) => {
+                tx.store.remove_delivery(delivery.id)?;
                 let state = CallbackState::Success;
                 let taken = ToldFailure { state, answer: Some(answer), errors: Vec::new(), ..callback };
                 return Ok(tx.store.set_callback(number, Some(&taken))?);
             }
-            CallbackOutcome::Failed(answer, retry) => (answer, retry),
+            CallbackOutcome::Failed(answer, retry) => (StepError { time: tx.now, ..answer }, retry),
         };
-        delivery.attempt = delivery.attempt.saturating_add(1);
-        let error = StepError { time: tx.now, ..answer.clone() };
-        let errors = with_error(delivery.errors.as_deref(), error)?;
         let retries = run.config.failure_retries();
-        match pause(delivery.attempt, retries, retry, run.config.failure_retry_delay()) {
-            Some(delay) => {
-                // A new id, since the old one may still be held by whoever made the delivery.
-                delivery.id = tx.ids.next_delivery();
-                delivery.errors = Some(errors);
-                delivery.due = tx.now.saturating_add(delay);
-                tx.store.insert_delivery(&delivery)?;
-                if delivery.due <= tx.now {
-                    tx.outbox.due.push(delivery.into());
-                } else {
-                    tx.note_due(delivery.due);
-                }
-            }
+        let count = delivery.attempt.saturating_add(1);
+        match pause(count, retries, retry, run.config.failure_retry_delay()) {
+            Some(pause) => repeat(tx, delivery, answer, pause)?,
             None => {
                 tracing::warn!(
                     run = run.id,
@@ -111,6 +91,8 @@ impl Command for CallbackAnswered {
                     reason = answer.error,
                     "a failure could not be told"
                 );
+                tx.store.remove_delivery(delivery.id)?;
+                let errors = with_error(delivery.errors.as_deref(), answer.clone())?;
                 let errors = serde_json::from_str(&errors).map_err(StoreError::from)?;
                 let state = CallbackState::Failed;
                 let failed = ToldFailure { state, answer: Some(answer), errors, ..callback };

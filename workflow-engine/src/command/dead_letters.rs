@@ -3,12 +3,15 @@
 
 use std::collections::HashMap;
 
-use workflow::{client::Revival, protocol::Step};
+use workflow::client::Revival;
 
 use super::{Command, Transaction};
 use crate::{
     error::EngineError,
-    store::{Appended, DeadLetter, Entry, FailureTarget, Identity, NewRun, RunConfig, RunKey, StoreError},
+    store::{
+        Appended, DeadLetter, DeliveryKind, Entry, FailureTarget, Identity, NewRun, Run, RunConfig, RunKey,
+        StoreError,
+    },
 };
 
 /// About as many bytes are copied in one transaction. The rest is left for the next one.
@@ -69,7 +72,7 @@ impl Command for Revive {
             let Some(letter) = tx.store.queued_dead_letter(number)? else { continue };
             let Some(failed) = tx.store.run(letter.run)? else { continue };
             let entries = match self.revival {
-                Revival::Resume => tx.store.history(failed.key, i64::MAX)?,
+                Revival::Resume => what_is_kept(tx, &letter, &failed)?,
                 Revival::Restart => tx.store.entry(failed.key, Identity::Init)?.into_iter().collect(),
             };
             copied += entries.iter().map(|entry| entry.data.len()).sum::<usize>();
@@ -80,20 +83,25 @@ impl Command for Revive {
                 config: self.changes.applied_to(failed.config.clone()),
             };
             let key = tx.store.insert_run(&run)?;
-            let positions = copy(tx, key, &entries)?;
+            let positions = copy(tx, key, &run, &entries)?;
             let start = tx.now.saturating_add(self.changes.delay);
             if failed.is_in_process() {
-                // Sleeps that are over for the failed run are over for this one.
+                // A sleep that is recorded ends when it would have ended.
                 tx.store.set_wake_at(key, failed.wake_at)?;
                 tx.schedule(key, 0, start)?;
             } else {
-                for (position, due) in to_be_delivered(&letter, &entries) {
-                    if let Some(position) = positions.get(&position) {
-                        tx.schedule(key, *position, due.max(start))?;
+                for (entry, due) in to_be_delivered(&letter, &entries) {
+                    let kind = match entry.identity() {
+                        Identity::Answer(_) => DeliveryKind::CallResult,
+                        _ => DeliveryKind::Run,
+                    };
+                    if let Some(position) = positions.get(&entry.position) {
+                        tx.schedule_as(kind, key, *position, due.max(start))?;
                     }
                 }
             }
-            tx.store.remove_dead_letter(number)?;
+            let successor = (self.revival == Revival::Resume).then_some(key);
+            tx.store.remove_dead_letter(number, successor)?;
             revived.runs.push((run.id, run.created_at));
         }
         Ok(revived)
@@ -101,51 +109,88 @@ impl Command for Revive {
 }
 
 /// Copies entries to a new run, and says where each is now.
-fn copy(tx: &mut Transaction<'_>, run: RunKey, entries: &[Entry]) -> Result<HashMap<i64, i64>, StoreError> {
+fn copy(
+    tx: &mut Transaction<'_>,
+    key: RunKey,
+    new: &NewRun,
+    entries: &[Entry],
+) -> Result<HashMap<i64, i64>, StoreError> {
     let mut positions = HashMap::with_capacity(entries.len());
     for entry in entries {
         let at = if entry.is_init() { tx.now } else { entry.at };
-        if let Appended::At(position) = tx.store.append(run, entry.identity(), at, &entry.data)? {
+        let data = match entry.identity() {
+            Identity::Answer(_) => answer_for(new, &entry.data)?,
+            _ => entry.data.clone(),
+        };
+        if let Appended::At(position) = tx.store.append(key, entry.identity(), at, &data)? {
             positions.insert(entry.position, position);
         }
     }
     Ok(positions)
 }
 
+/// What an endpoint is told of a call names the run that has made it.
+fn answer_for(new: &NewRun, answer: &[u8]) -> Result<Vec<u8>, StoreError> {
+    let mut answer: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(answer)?;
+    answer.insert("workflowRunId".to_owned(), new.id.as_str().into());
+    answer.insert("workflowCreatedAt".to_owned(), new.created_at.into());
+    Ok(serde_json::to_vec(&answer)?)
+}
+
+/// What a resumed run keeps: the whole history. An endpoint over HTTP is called with everything but requests and answers; of these
+/// there are kept the ones that it was about to be told.
+fn what_is_kept(
+    tx: &mut Transaction<'_>,
+    letter: &DeadLetter,
+    failed: &Run,
+) -> Result<Vec<Entry>, StoreError> {
+    let mut entries = tx.store.history(failed.key, i64::MAX)?;
+    if failed.is_in_process() {
+        return Ok(entries);
+    }
+    for position in undelivered(letter).map(|(position, _)| position) {
+        let Some(answer) = tx.store.entry_at(position)? else { continue };
+        if let Identity::Answer(step) = answer.identity() {
+            entries.extend(tx.store.entry(failed.key, Identity::Request(step))?);
+            entries.push(answer);
+        }
+    }
+    entries.sort_unstable_by_key(|entry| entry.position);
+    Ok(entries)
+}
+
+/// The positions of what failed and of what was about to be delivered, and when each was due.
+fn undelivered(letter: &DeadLetter) -> impl Iterator<Item = (i64, i64)> {
+    let pending = letter.failed.pending.iter().map(|pending| (pending.position, pending.due));
+    std::iter::once((letter.failed.position, 0)).chain(pending)
+}
+
 /// Which entries of the failed run an endpoint over HTTP gets again in the new one, and when they are due (protocol, section I,
 /// decision 5): the message that failed; what was about to be delivered; announced steps that have no result, which are begun
 /// anew.
-fn to_be_delivered(letter: &DeadLetter, entries: &[Entry]) -> Vec<(i64, i64)> {
-    let has = |position: i64| entries.iter().any(|entry| entry.position == position);
-    let mut all: Vec<(i64, i64)> = letter.failed.pending.iter().map(|p| (p.position, p.due)).collect();
-    if !all.iter().any(|(position, _)| *position == letter.failed.position) {
-        all.push((letter.failed.position, 0));
+fn to_be_delivered<'a>(letter: &DeadLetter, entries: &'a [Entry]) -> Vec<(&'a Entry, i64)> {
+    let due: HashMap<i64, i64> = undelivered(letter).collect();
+    let has = |identity: Identity| entries.iter().any(|entry| entry.identity() == identity);
+    let again = entries.iter().filter_map(|entry| {
+        let due = due.get(&entry.position).copied();
+        let begun_anew = || match entry.identity() {
+            Identity::Plan(step) => !has(Identity::Result(step)) && !has(Identity::Answer(step)),
+            _ => false,
+        };
+        due.or_else(|| begun_anew().then_some(0)).map(|due| (entry, due))
+    });
+    let mut again: Vec<_> = again.collect();
+    if again.is_empty() {
+        // What has failed is not kept: the endpoint goes on from the end of the history.
+        again.extend(entries.last().map(|entry| (entry, 0)));
     }
-    for entry in entries {
-        let Identity::Plan(step) = entry.identity() else { continue };
-        let has_result = entries.iter().any(|other| other.identity() == Identity::Result(step));
-        if !has_result && !all.iter().any(|(position, _)| *position == entry.position) {
-            all.push((entry.position, wakes_at(entry)));
-        }
-    }
-    all.retain(|(position, _)| has(*position));
-    if all.is_empty() {
-        // What has failed is not part of the history: the endpoint goes on from its end.
-        all.extend(entries.last().map(|entry| (entry.position, 0)));
-    }
-    all.sort_unstable();
-    all
-}
-
-/// When an announced sleep is over, in milliseconds since the Unix epoch; 0 for other steps.
-fn wakes_at(entry: &Entry) -> i64 {
-    let step = serde_json::from_slice::<Step>(&entry.data).ok();
-    let until = step.and_then(|step| step.sleep_until);
-    until.map_or(0, |seconds| (seconds * 1000.0).ceil() as i64)
+    again
 }
 
 impl ConfigChanges {
     fn applied_to(&self, mut config: RunConfig) -> RunConfig {
+        // Whoever has invoked the failed run was told that it has failed.
+        config.invoker = None;
         config.retries = self.retries.or(config.retries);
         config.retry_delay = self.retry_delay.clone().or(config.retry_delay);
         if !self.labels.is_empty() {
@@ -170,7 +215,7 @@ impl Command for DeleteLetters {
         let mut deleted = 0;
         for number in self.0 {
             if tx.store.queued_dead_letter(number)?.is_some() {
-                tx.store.remove_dead_letter(number)?;
+                tx.store.remove_dead_letter(number, None)?;
                 deleted += 1;
             }
         }

@@ -3,7 +3,7 @@
 
 use workflow::client::{RunFilter, RunState};
 
-use super::{Command, Transaction};
+use super::{Command, Transaction, invoke::tell_invokers};
 use crate::{
     error::EngineError,
     store::{
@@ -14,7 +14,8 @@ use crate::{
 
 /// Ends an active run in this way, and does what follows from it for others.
 pub(super) fn end(tx: &mut Transaction<'_>, run: RunKey, end: &RunEnd) -> Result<(), StoreError> {
-    tx.store.end_run(run, end)
+    tx.store.end_run(run, end)?;
+    tell_invokers(tx, run, end)
 }
 
 /// Cancels the active runs that match, at most `limit`.
@@ -37,6 +38,25 @@ impl Command for Cancel {
             tx.outbox.ended.push(*run);
         }
         Ok(runs.len() as u64)
+    }
+}
+
+/// A run of this process cancels itself.
+pub struct CancelOwn {
+    /// The run.
+    pub run: RunKey,
+}
+
+impl Command for CancelOwn {
+    /// Whether the run was still active.
+    type Reply = bool;
+
+    fn apply(self, tx: &mut Transaction<'_>) -> Result<bool, EngineError> {
+        if !tx.store.is_active(self.run)? {
+            return Ok(false);
+        }
+        end(tx, self.run, &RunEnd { state: RunState::RunCanceled, at: tx.now, output: None })?;
+        Ok(true)
     }
 }
 
@@ -105,11 +125,10 @@ fn pending(
     run: &Run,
     failed: &FailedDelivery,
 ) -> Result<Vec<PendingDelivery>, StoreError> {
-    let others = tx
-        .store
-        .deliveries(run.key)?
-        .into_iter()
-        .filter(|delivery| delivery.kind == DeliveryKind::Run && delivery.position != failed.position);
+    let others = tx.store.deliveries(run.key)?.into_iter().filter(|delivery| {
+        matches!(delivery.kind, DeliveryKind::Run | DeliveryKind::CallResult)
+            && delivery.position != failed.position
+    });
     Ok(others
         .map(|Delivery { position, due, attempt, .. }| PendingDelivery {
             position,

@@ -4,21 +4,27 @@
 //! the reason in the answer. Taking a waiter and appending its result is one command, so a wait is resolved by exactly one of
 //! event and timeout, and a timed-out wait never consumes a later event.
 
+use std::borrow::Cow;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use workflow::{
     client::{HeaderLists, Notified},
-    protocol::Step,
+    protocol::{Step, StepType},
 };
 
 use super::{
     Command, Transaction,
     failure::forget_attempts,
     step::{Recorded, record, recorded},
+    waiting::{Begun, WaitFor, begin, register, resolve, waits},
+    webhook::as_request,
 };
 use crate::{
     error::EngineError,
-    store::{Appended, Identity, Run, RunKey, StoreError, Waiter, WaiterDetail, message_id},
+    store::{
+        Awaited, Identity, Run, RunKey, StoreError, StoredNotification, Waiter, WaiterDetail, message_id,
+    },
 };
 
 /// A run stores at most this many notifications for lookback; the sender of one more is refused.
@@ -47,34 +53,21 @@ pub struct Wait {
     pub timeout_headers: HeaderLists,
 }
 
-/// The run that waits: a run of this process is known by its key, others by their public id.
-pub enum WaitFor {
-    /// Its key.
-    Key(RunKey),
-    /// Its public id.
-    Id(String),
-}
-
 impl Command for Wait {
     type Reply = Recorded;
 
     fn apply(self, tx: &mut Transaction<'_>) -> Result<Recorded, EngineError> {
-        let run = match &self.run {
-            WaitFor::Key(key) => match tx.store.run(*key)?.filter(Run::is_active) {
-                Some(run) => run,
-                None => return Ok(Recorded::Ended),
-            },
-            WaitFor::Id(id) => tx.remote_run(id)?,
+        let (run, is_new) = match begin(tx, &self.run, self.step.step_id)? {
+            Begun::Over(recorded) => return Ok(recorded),
+            Begun::Waiting(run) => (run, false),
+            Begun::New(run) => (run, true),
         };
-        if let Some(step) = recorded(tx, run.key, self.step.step_id)? {
-            return Ok(Recorded::Step(Box::new(step)));
-        }
         if self.had_failures {
             forget_attempts(tx, run.key, self.step.step_id)?;
         }
-        if !tx.store.has_waiter(run.key, self.step.step_id)? {
-            if let Some(data) = tx.store.take_notification(run.key, &self.event)? {
-                let step = result(self.step, &self.event, Outcome::Event(&data));
+        if is_new {
+            if let Some(stored) = tx.store.take_notification(run.key, &self.event)? {
+                let step = result(self.step, &self.event, Outcome::Event(Told::of(&stored)));
                 let step = record(tx, run.key, step)?;
                 if !run.is_in_process() {
                     deliver_result(tx, &run, step.step_id)?;
@@ -82,24 +75,14 @@ impl Command for Wait {
                 return Ok(Recorded::Step(Box::new(step)));
             }
             let deadline = tx.now.saturating_add(self.timeout.max(0));
-            tx.store.insert_waiter(&Waiter {
-                id: tx.ids.next_waiter(),
-                event: self.event,
-                run: run.key,
-                step_id: self.step.step_id,
-                deadline,
-                detail: WaiterDetail {
-                    step: self.step,
-                    headers: self.headers,
-                    timeout_headers: self.timeout_headers,
-                },
-            })?;
-            tx.note_due(deadline);
+            let detail = WaiterDetail {
+                step: self.step,
+                headers: self.headers,
+                timeout_headers: self.timeout_headers,
+            };
+            register(tx, run.key, Awaited::Event { id: self.event, deadline }, detail)?;
         }
-        if self.park && run.is_in_process() {
-            tx.store.remove_deliveries(run.key)?;
-        }
-        Ok(Recorded::Pending)
+        Ok(waits(tx, &run, self.park)?)
     }
 }
 
@@ -213,7 +196,8 @@ fn notify_all(tx: &mut Transaction<'_>, event: &str, data: &[u8]) -> Result<Vec<
         if is_too_late(tx, &waiter)? {
             continue;
         }
-        notified.extend(resolve(tx, &waiter, Outcome::Event(data))?);
+        let told = Told { data, is_request: false };
+        notified.extend(resolve_wait(tx, &waiter, Outcome::Event(told))?);
     }
     Ok(notified)
 }
@@ -224,32 +208,37 @@ fn notify_run(
     data: &[u8],
     run_id: &str,
 ) -> Result<Notified, EngineError> {
-    let run = match tx.store.run_by_id(run_id)? {
-        Some(run) if run.is_active() => run,
-        Some(_) => {
-            return Err(EngineError::NotFound(format!(
-                "the run `{run_id}` has ended: it cannot be notified"
-            )));
-        }
-        None => {
-            return Err(EngineError::NotFound(format!("there is no run `{run_id}`: it cannot be notified")));
-        }
-    };
+    match tx.store.run_by_id(run_id)? {
+        Some(run) if run.is_active() => tell(tx, run, event, Told { data, is_request: false }),
+        Some(_) => Err(EngineError::NotFound(format!("the run `{run_id}` has ended: it cannot be notified"))),
+        None => Err(EngineError::NotFound(format!("there is no run `{run_id}`: it cannot be notified"))),
+    }
+}
+
+/// Tells an active run: its oldest wait for the event or, if it has none, its next one.
+pub(super) fn tell(
+    tx: &mut Transaction<'_>,
+    run: Run,
+    event: &str,
+    told: Told<'_>,
+) -> Result<Notified, EngineError> {
     while let Some(waiter) = tx.store.oldest_waiter(run.key, event)? {
         if is_too_late(tx, &waiter)? {
             continue;
         }
-        if let Some(notified) = resolve(tx, &waiter, Outcome::Event(data))? {
+        if let Some(notified) = resolve_wait(tx, &waiter, Outcome::Event(told))? {
             return Ok(notified);
         }
     }
     if tx.store.count_notifications(run.key)? >= MAX_STORED_NOTIFICATIONS {
         return Err(EngineError::Refused(format!(
-            "the run `{run_id}` has {MAX_STORED_NOTIFICATIONS} notifications stored that it has not waited for yet; this one \
-             was not stored"
+            "the run `{}` has {MAX_STORED_NOTIFICATIONS} notifications stored that it has not waited for yet; this one was not \
+             stored",
+            run.id
         )));
     }
-    tx.store.store_notification(run.key, event, data)?;
+    let stored = StoredNotification { data: told.data.to_vec(), is_request: told.is_request };
+    tx.store.store_notification(run.key, event, &stored)?;
     Ok(Notified {
         waiter: None,
         message_id: String::new(),
@@ -262,46 +251,48 @@ fn notify_run(
 
 /// Whether a wait is over already; its timeout is then recorded now, where the timers have not come to it yet.
 fn is_too_late(tx: &mut Transaction<'_>, waiter: &Waiter) -> Result<bool, StoreError> {
-    let is_too_late = waiter.deadline <= tx.now;
+    let is_too_late = waiter.deadline().is_some_and(|deadline| deadline <= tx.now);
     if is_too_late {
         time_out(tx, waiter)?;
     }
     Ok(is_too_late)
 }
 
+/// What somebody tells of an event.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    /// Its data or, for a call of a webhook, the request as JSON.
+    pub(super) data: &'a [u8],
+    /// Whether it is a call of a webhook.
+    pub(super) is_request: bool,
+}
+
+impl<'a> Told<'a> {
+    fn of(stored: &'a StoredNotification) -> Self {
+        Self { data: &stored.data, is_request: stored.is_request }
+    }
+}
+
 /// What resolves a wait.
 #[derive(Clone, Copy)]
 enum Outcome<'a> {
-    Event(&'a [u8]),
+    Event(Told<'a>),
     TimedOut,
 }
 
 /// Resolves a wait because its deadline has come.
 pub(super) fn time_out(tx: &mut Transaction<'_>, waiter: &Waiter) -> Result<(), StoreError> {
-    resolve(tx, waiter, Outcome::TimedOut).map(drop)
+    resolve_wait(tx, waiter, Outcome::TimedOut).map(drop)
 }
 
-/// Takes a waiter, appends its result and wakes its run. `None` if the run has ended or the step has a result already; the
-/// waiter is gone in any case.
-fn resolve(
+/// Resolves a wait. `None` if the run has ended or the step has a result already; the waiter is gone in any case.
+fn resolve_wait(
     tx: &mut Transaction<'_>,
     waiter: &Waiter,
     outcome: Outcome<'_>,
 ) -> Result<Option<Notified>, StoreError> {
-    tx.store.remove_waiter(waiter.id)?;
-    let Some(run) = tx.store.run(waiter.run)?.filter(Run::is_active) else { return Ok(None) };
-    let step = result(waiter.detail.step.clone(), &waiter.event, outcome);
-    let data = serde_json::to_vec(&step)?;
-    let Appended::At(position) = tx.store.append(run.key, Identity::Result(step.step_id), tx.now, &data)?
-    else {
-        return Ok(None);
-    };
-    if !run.is_in_process() {
-        tx.schedule(run.key, position, tx.now)?;
-    } else if !tx.store.has_delivery(run.key)? && tx.store.count_waiters(run.key)? == 0 {
-        tx.schedule(run.key, 0, run.wake_at)?;
-    }
-    Ok(Some(Notified {
+    let step = result(waiter.detail.step.clone(), waiter.event().unwrap_or_default(), outcome);
+    Ok(resolve(tx, waiter, &step)?.map(|(run, position)| Notified {
         waiter: Some(public(&run, waiter)),
         message_id: message_id(position),
         deduplicated: false,
@@ -315,7 +306,13 @@ fn resolve(
 fn result(mut step: Step, event: &str, outcome: Outcome<'_>) -> Step {
     step.wait_event_id = Some(event.to_owned());
     match outcome {
-        Outcome::Event(data) => {
+        Outcome::Event(told) if step.step_type == StepType::WaitForWebhook => {
+            let request =
+                if told.is_request { Cow::Borrowed(told.data) } else { as_request(told.data).into() };
+            step.out = Some(STANDARD.encode(request));
+            step.wait_timeout = Some(false);
+        }
+        Outcome::Event(Told { data, .. }) => {
             step.out = (!data.is_empty()).then(|| STANDARD.encode(data));
             step.wait_timeout = Some(false);
         }
@@ -374,7 +371,7 @@ pub fn public(run: &Run, waiter: &Waiter) -> workflow::client::Waiter {
     headers.insert("Upstash-Workflow-Runid".to_owned(), vec![run.id.clone()]);
     workflow::client::Waiter {
         url: run.url.clone(),
-        deadline: waiter.deadline.div_euclid(1000),
+        deadline: waiter.deadline().unwrap_or(i64::MAX).div_euclid(1000),
         headers,
         timeout_url: run.url.clone(),
         timeout_body: None,

@@ -10,7 +10,7 @@ use super::{Command, Transaction, end::fail_run, step::record};
 use crate::{
     error::EngineError,
     retry,
-    store::{Attempts, FailedDelivery, Identity, Run, RunKey, StoreError},
+    store::{Attempts, Delivery, FailedDelivery, Identity, Run, RunKey, StoreError},
 };
 
 /// An attempt of a run of this process has failed, in a step or between steps.
@@ -146,58 +146,75 @@ pub struct DeliveryFailed {
     pub error: StepError,
     /// Whether and when to try again.
     pub retry: Retry,
+    /// How often it is repeated, where that is not as often as any delivery of the run.
+    pub max_retries: Option<u32>,
 }
 
 impl Command for DeliveryFailed {
     type Reply = ();
 
     fn apply(self, tx: &mut Transaction<'_>) -> Result<(), EngineError> {
-        // A run that has ended during the delivery: the answer counts for nothing.
-        let Some(run) = tx.store.run(self.run)?.filter(Run::is_active) else { return Ok(()) };
-        let Some(mut delivery) = tx.store.delivery(self.id)? else { return Ok(()) };
-        let answer = StepError { time: tx.now, ..self.error.clone() };
-        delivery.attempt = delivery.attempt.saturating_add(1);
-        delivery.errors = Some(with_error(delivery.errors.as_deref(), self.error)?);
-        match next_attempt(&run, delivery.attempt, None, self.retry) {
-            Some(delay) => {
-                // A new id, since the old one may still be held by whoever made the delivery.
-                tx.store.remove_delivery(delivery.id)?;
-                delivery.id = tx.ids.next_delivery();
-                delivery.due = tx.now.saturating_add(delay);
-                tx.store.insert_delivery(&delivery)?;
-                if delivery.due <= tx.now {
-                    tx.outbox.due.push(delivery.into());
-                } else {
-                    tx.note_due(delivery.due);
-                }
-            }
-            None => {
-                let failed = Attempts {
-                    step_id: 0,
-                    count: delivery.attempt,
-                    due: i64::MAX,
-                    errors: delivery.errors.unwrap_or_default(),
-                    step_name: None,
-                };
-                tx.store.set_attempts(run.key, &failed)?;
-                let reason =
-                    format!("delivery failed after {}: {}", attempts(delivery.attempt), answer.error);
-                let position = match delivery.position {
-                    0 => tx.store.entry(run.key, Identity::Init)?.map_or(0, |entry| entry.position),
-                    position => position,
-                };
-                let failed = FailedDelivery {
-                    position,
-                    answer,
-                    retried: delivery.attempt.saturating_sub(1),
-                    max_retries: run.config.max_retries(),
-                    pending: Vec::new(),
-                };
-                fail_run(tx, &run, &reason, failed)?;
-            }
-        }
-        Ok(())
+        delivery_failed(tx, self.id, self.run, self.error, self.retry, self.max_retries)
     }
+}
+
+pub(super) fn delivery_failed(
+    tx: &mut Transaction<'_>,
+    id: i64,
+    run: RunKey,
+    error: StepError,
+    retry: Retry,
+    max_retries: Option<u32>,
+) -> Result<(), EngineError> {
+    // A run that has ended during the delivery: the answer counts for nothing.
+    let Some(run) = tx.store.run(run)?.filter(Run::is_active) else { return Ok(()) };
+    let Some(delivery) = tx.store.delivery(id)? else { return Ok(()) };
+    let answer = StepError { time: tx.now, ..error.clone() };
+    let count = delivery.attempt.saturating_add(1);
+    match next_attempt(&run, count, max_retries, retry) {
+        Some(pause) => repeat(tx, delivery, error, pause)?,
+        None => {
+            let errors = with_error(delivery.errors.as_deref(), error)?;
+            let failed = Attempts { step_id: 0, count, due: i64::MAX, errors, step_name: None };
+            tx.store.set_attempts(run.key, &failed)?;
+            let reason = format!("delivery failed after {}: {}", attempts(count), answer.error);
+            let position = match delivery.position {
+                0 => tx.store.entry(run.key, Identity::Init)?.map_or(0, |entry| entry.position),
+                position => position,
+            };
+            let failed = FailedDelivery {
+                position,
+                answer,
+                retried: count.saturating_sub(1),
+                max_retries: max_retries.unwrap_or(run.config.max_retries()),
+                pending: Vec::new(),
+            };
+            fail_run(tx, &run, &reason, failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a delivery again after a pause in milliseconds.
+pub(super) fn repeat(
+    tx: &mut Transaction<'_>,
+    mut delivery: Delivery,
+    error: StepError,
+    pause: i64,
+) -> Result<(), StoreError> {
+    delivery.attempt = delivery.attempt.saturating_add(1);
+    delivery.errors = Some(with_error(delivery.errors.as_deref(), error)?);
+    // A new id, since the old one may still be held by whoever made the delivery.
+    tx.store.remove_delivery(delivery.id)?;
+    delivery.id = tx.ids.next_delivery();
+    delivery.due = tx.now.saturating_add(pause);
+    tx.store.insert_delivery(&delivery)?;
+    if delivery.due <= tx.now {
+        tx.outbox.due.push(delivery.into());
+    } else {
+        tx.note_due(delivery.due);
+    }
+    Ok(())
 }
 
 /// After how many milliseconds attempt number `failed` is repeated, if at all.

@@ -3,24 +3,32 @@
 //! A command runs on the writer thread inside a transaction, so what it reads stays true until it is committed: checking for a
 //! stored notification and registering the waiter is one command, and so is taking a waiter and appending its result.
 
+mod call;
 mod callback;
 mod dead_letters;
 mod end;
 mod event;
 mod failure;
+mod invoke;
 mod step;
 mod submission;
 mod trigger;
+mod waiting;
+mod webhook;
 
 pub use self::{
+    call::{BeginCall, CallAnswer, CallMade, CallTold},
     callback::{CallbackAnswered, CallbackOutcome, CancelCallback, RetryCallback},
     dead_letters::{ConfigChanges, DeleteLetters, Revive},
-    end::{Cancel, EndRun},
-    event::{Notify, NotifyReply, NotifyStep, Wait, WaitFor, public as public_waiter},
+    end::{Cancel, CancelOwn, EndRun},
+    event::{Notify, NotifyReply, NotifyStep, Wait, public as public_waiter},
     failure::{AttemptFailed, DeliveryFailed, KEPT, Verdict},
+    invoke::Invoke,
     step::{BeginSleep, Complete, Park, RecordStep, Recorded},
     submission::{Delivered, Published, Submission, Submit},
     trigger::{StartRun, TriggerRuns},
+    waiting::WaitFor,
+    webhook::CallWebhook,
 };
 use crate::{
     error::EngineError,
@@ -125,6 +133,25 @@ impl Transaction<'_> {
     /// Adds a delivery for a time; the past means at once.
     fn schedule(&mut self, run: RunKey, position: i64, due: i64) -> Result<(), StoreError> {
         self.schedule_fresh(run, position, due, || None)
+    }
+
+    /// Adds a delivery of a kind for a time; the past means at once.
+    fn schedule_as(
+        &mut self,
+        kind: DeliveryKind,
+        run: RunKey,
+        position: i64,
+        due: i64,
+    ) -> Result<(), StoreError> {
+        let id = self.ids.next_delivery();
+        let delivery = Delivery { id, kind, run, position, due: due.max(0), attempt: 0, errors: None };
+        self.store.insert_delivery(&delivery)?;
+        if due <= self.now {
+            self.outbox.due.push(delivery.into());
+        } else {
+            self.note_due(due);
+        }
+        Ok(())
     }
 
     fn schedule_fresh(

@@ -4,12 +4,12 @@
 use workflow::protocol::Step;
 
 use super::{
-    Command, Transaction,
+    Command, Transaction, call, invoke,
     trigger::{StartRun, start},
 };
 use crate::{
     error::EngineError,
-    store::{Appended, Identity, message_id},
+    store::{Appended, CallRequest, Identity, Run, message_id},
 };
 
 /// A message, understood.
@@ -31,6 +31,40 @@ pub enum Submission {
         /// Do not deliver before this time (milliseconds since the Unix epoch).
         not_before: i64,
     },
+    /// Makes an HTTP request for a step of a run, whose endpoint is told the answer.
+    Call {
+        /// The run's id.
+        run_id: String,
+        /// When the run was created, in milliseconds since the Unix epoch, if the endpoint says so.
+        created_at: Option<i64>,
+        /// The request.
+        call: Box<CallRequest>,
+        /// Make it this much later, in milliseconds.
+        delay: i64,
+    },
+    /// Starts a run for a step of another one, which waits for its end.
+    Invoke {
+        /// The id of the run that waits.
+        run_id: String,
+        /// When that run was created, in milliseconds since the Unix epoch, if the endpoint says so.
+        created_at: Option<i64>,
+        /// The step that waits, without a result.
+        step: Box<Step>,
+        /// The run to be started.
+        child: Box<StartRun>,
+    },
+}
+
+impl Submission {
+    /// The run that it adds to: its id, and when it was created if the endpoint says so.
+    fn run(&self) -> Option<(&str, Option<i64>)> {
+        match self {
+            Self::Start(_) => None,
+            Self::Step { run_id, created_at, .. }
+            | Self::Call { run_id, created_at, .. }
+            | Self::Invoke { run_id, created_at, .. } => Some((run_id, *created_at)),
+        }
+    }
 }
 
 /// Submits messages, all or none.
@@ -56,19 +90,24 @@ impl Command for Submit {
         let size = |submission: &Submission| match submission {
             Submission::Start(start) => start.payload.len(),
             Submission::Step { body, .. } => body.len(),
+            Submission::Call { call, .. } => call.body.len(),
+            Submission::Invoke { child, .. } => child.payload.len(),
         };
         self.0.iter().map(size).sum()
     }
 
     fn apply(self, tx: &mut Transaction<'_>) -> Result<Self::Reply, EngineError> {
         for submission in &self.0 {
-            if let Submission::Step { run_id, created_at, .. } = submission {
+            if let Some((run_id, created_at)) = submission.run() {
                 let run = tx.remote_run(run_id)?;
                 // Ids come again; what was done for an earlier run does not belong to this one.
                 if created_at.is_some_and(|at| at != run.created_at) {
                     return Err(EngineError::Ended(format!(
                         "that run `{run_id}` has ended; there is a newer one"
                     )));
+                }
+                if let Submission::Invoke { child, .. } = submission {
+                    invoke::check(tx, &run, child)?;
                 }
             }
         }
@@ -93,23 +132,52 @@ fn submit(tx: &mut Transaction<'_>, submission: Submission) -> Result<Published,
                 Some(target) => Identity::Plan(target),
                 None => Identity::Result(step.step_id),
             };
-            let (position, deduplicated) = match tx.store.append(run.key, identity, tx.now, &body)? {
-                Appended::At(position) => {
-                    tx.schedule(run.key, position, tx.now.saturating_add(delay).max(not_before))?;
-                    (position, false)
-                }
-                Appended::Duplicate => {
-                    (tx.store.entry(run.key, identity)?.map_or(0, |entry| entry.position), true)
-                }
-            };
+            let appended = tx.store.append(run.key, identity, tx.now, &body)?;
+            if let Appended::At(position) = appended {
+                tx.schedule(run.key, position, tx.now.saturating_add(delay).max(not_before))?;
+            }
+            published(tx, run, identity, appended)
+        }
+        Submission::Call { run_id, created_at: _, call, delay } => {
+            let run = tx.remote_run(&run_id)?;
+            let identity = Identity::Request(call.step.step_id);
+            let appended = call::request(tx, run.key, call, tx.now.saturating_add(delay))?;
+            published(tx, run, identity, appended)
+        }
+        Submission::Invoke { run_id, created_at: _, step, child } => {
+            let run = tx.remote_run(&run_id)?;
+            let identity = Identity::Request(step.step_id);
+            if tx.store.entry(run.key, identity)?.is_some() {
+                return published(tx, run, identity, Appended::Duplicate);
+            }
+            let started = invoke::invoke(tx, &run, *step, *child)?;
             Ok(Published {
-                message_id: message_id(position),
-                deduplicated,
-                run_id,
-                created_at: run.created_at,
+                message_id: started.message_id,
+                deduplicated: false,
+                run_id: started.run_id,
+                created_at: started.created_at,
             })
         }
     }
+}
+
+/// The answer to a message that adds an entry to a run.
+fn published(
+    tx: &mut Transaction<'_>,
+    run: Run,
+    identity: Identity,
+    appended: Appended,
+) -> Result<Published, EngineError> {
+    let (position, deduplicated) = match appended {
+        Appended::At(position) => (position, false),
+        Appended::Duplicate => (tx.store.entry(run.key, identity)?.map_or(0, |entry| entry.position), true),
+    };
+    Ok(Published {
+        message_id: message_id(position),
+        deduplicated,
+        run_id: run.id,
+        created_at: run.created_at,
+    })
 }
 
 /// An endpoint has taken a delivery.

@@ -8,7 +8,7 @@ use workflow::client::RunState;
 use super::{Command, Transaction};
 use crate::{
     error::EngineError,
-    store::{Appended, Identity, NewRun, Run, RunConfig, message_id},
+    store::{Appended, Identity, NewRun, Run, RunConfig, RunKey, message_id},
 };
 
 /// Starts runs, all or none.
@@ -33,6 +33,8 @@ pub struct StartRun {
 /// A run that was started, or was there already.
 #[derive(Clone, Debug)]
 pub struct Started {
+    /// The run.
+    pub key: RunKey,
     /// The run's id.
     pub run_id: String,
     /// When it was created, in milliseconds since the Unix epoch.
@@ -61,6 +63,7 @@ pub(super) fn start(tx: &mut Transaction<'_>, start: StartRun) -> Result<Started
             if let Some(run) = tx.store.run_by_id(&id)?.filter(Run::is_active) {
                 let first = tx.store.entry(run.key, Identity::Init)?;
                 return Ok(Started {
+                    key: run.key,
                     run_id: id,
                     created_at: run.created_at,
                     message_id: message_id(first.map_or(0, |entry| entry.position)),
@@ -91,8 +94,8 @@ pub(super) fn start(tx: &mut Transaction<'_>, start: StartRun) -> Result<Started
         output: None,
         wake_at: 0,
     };
-    let started =
-        Started { run_id: run.id.clone(), created_at, message_id: message_id(position), deduplicated: false };
+    let (run_id, message_id) = (run.id.clone(), message_id(position));
+    let started = Started { key, run_id, created_at, message_id, deduplicated: false };
     if run.is_in_process() {
         let payload = start.payload;
         tx.schedule_fresh(key, 0, due, || Some(Box::new((run, payload))))?;

@@ -1,6 +1,6 @@
 //! Telling somebody that a run has failed (protocol, section A.8): a path of the app of this process, or a URL.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -10,12 +10,11 @@ use serde::Serialize;
 use workflow::{
     client::{HeaderLists, StepError},
     engine::{self, App, Retry, RunFailure, RunInfo},
-    protocol::{headers, signature},
+    protocol::headers,
 };
 
 use super::{
-    Dispatcher,
-    http::{beginning, is_non_retryable, no_answer, retry_after, step_error, turns_at},
+    Dispatcher, http,
     in_process::{Turn, panic_message},
 };
 use crate::{
@@ -58,7 +57,7 @@ impl Failed {
     }
 
     /// The body, in the order of the protocol's fields; the same for every attempt, whatever becomes of the run's entry.
-    fn body(&self, workflow_url: &str) -> serde_json::Result<Vec<u8>> {
+    fn body(&self, workflow_url: &str) -> Result<Vec<u8>, String> {
         let failed = &self.letter.failed;
         // Endpoints expect JSON with a message.
         let body = match failed.answer.body.as_str() {
@@ -84,6 +83,7 @@ impl Failed {
             workflow_url,
             workflow_created_at: self.run.created_at,
         })
+        .map_err(|error| format!("what is to be told of the run cannot be encoded: {error}"))
     }
 
     fn headers(&self, workflow_url: &str, attempt: u32) -> HeaderMap {
@@ -173,20 +173,29 @@ pub fn source_headers(run: &Run, workflow_url: &str, position: i64) -> HeaderLis
 /// Tells the app of this process.
 pub(super) async fn in_process(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due) {
     let _turn = Turn { dispatcher: Arc::clone(&dispatcher), id: due.id, run: due.run };
+    let outcome = attempt_in_process(&dispatcher, app, &due).await;
+    dispatcher.settled(due, outcome);
+}
+
+async fn attempt_in_process(
+    dispatcher: &Dispatcher,
+    app: Arc<dyn App>,
+    due: &Due,
+) -> Result<(), EngineError> {
     let run = due.run;
-    let outcome = match dispatcher.readers.read(move |reader| Failed::read(reader, run)).await {
-        Ok(Some(failed)) => call(&dispatcher, app, &due, failed).await,
-        Ok(None) => return,
-        Err(error) => return unsettled(&dispatcher, due, &error),
+    let Some(failed) = dispatcher.readers.read(move |reader| Failed::read(reader, run)).await? else {
+        return Ok(());
     };
+    let outcome = call(dispatcher, app, due, failed).await;
     // During a shutdown, what has failed may have been stopped; the next start makes it again.
     if dispatcher.is_draining() && matches!(outcome, CallbackOutcome::Failed(..)) {
-        return;
+        return Ok(());
     }
-    settle(&dispatcher, due, outcome).await;
+    dispatcher.writer.submit(CallbackAnswered { id: due.id, run, outcome }).await
 }
 
 async fn call(dispatcher: &Dispatcher, app: Arc<dyn App>, due: &Due, failed: Failed) -> CallbackOutcome {
+    let path = failed.url.clone();
     let request = match request(dispatcher, due, failed) {
         Ok(request) => request,
         Err(reason) => return never(reason),
@@ -195,7 +204,12 @@ async fn call(dispatcher: &Dispatcher, app: Arc<dyn App>, due: &Due, failed: Fai
         Ok(answer) => {
             let (parts, body) = answer.into_parts();
             let body = String::from_utf8_lossy(&body).into_owned();
-            judge(parts.status.as_u16(), &parts.headers, body, dispatcher.clock.now())
+            let status = parts.status.as_u16();
+            if parts.status.is_success() {
+                return taken(status, &parts.headers, body);
+            }
+            let (error, retry) = http::refused(&path, status, &parts.headers, body, dispatcher.clock.now());
+            CallbackOutcome::Failed(*error, retry)
         }
         Err(panic) => {
             let error = format!("the app panicked: {}", panic_message(panic.as_ref()));
@@ -208,9 +222,7 @@ async fn call(dispatcher: &Dispatcher, app: Arc<dyn App>, due: &Due, failed: Fai
 /// route.
 fn request(dispatcher: &Dispatcher, due: &Due, failed: Failed) -> Result<Request<Bytes>, String> {
     let workflow_url = dispatcher.http.urls.public(&failed.run.url);
-    let body = failed
-        .body(&workflow_url)
-        .map_err(|error| format!("what is to be told of the run cannot be encoded: {error}"))?;
+    let body = failed.body(&workflow_url)?;
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(&failed.url)
@@ -228,7 +240,7 @@ fn request(dispatcher: &Dispatcher, due: &Due, failed: Failed) -> Result<Request
     let delivery = engine::Delivery {
         run: RunInfo {
             retries: run.config.max_retries(),
-            invoke_count: 0,
+            invoke_count: run.config.invoke_count,
             id: run.id,
             url: run.url,
             created_at: run.created_at,
@@ -243,92 +255,54 @@ fn request(dispatcher: &Dispatcher, due: &Due, failed: Failed) -> Result<Request
 
 /// Tells a URL.
 pub(super) async fn over_http(dispatcher: Arc<Dispatcher>, due: Due) {
-    let run = due.run;
-    match dispatcher.readers.read(move |reader| Failed::read(reader, run)).await {
-        Ok(Some(failed)) => {
-            let outcome = send(&dispatcher, &due, failed).await;
-            if !(dispatcher.is_draining() && matches!(outcome, CallbackOutcome::Failed(..))) {
-                settle(&dispatcher, due, outcome).await;
-            }
-        }
-        Ok(None) => drop(dispatcher.state().taken.remove(&due.id)),
-        Err(error) => unsettled(&dispatcher, due, &error),
-    }
+    let outcome = attempt(&dispatcher, &due).await;
+    dispatcher.settled(due, outcome);
 }
 
-async fn send(dispatcher: &Dispatcher, due: &Due, failed: Failed) -> CallbackOutcome {
-    let origin =
-        url::Url::parse(&failed.url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-    let turns = turns_at(&mut dispatcher.state().origins, origin);
-    let _turn = turns.acquire_owned().await;
+async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> {
+    let run = due.run;
+    let Some(failed) = dispatcher.readers.read(move |reader| Failed::read(reader, run)).await? else {
+        return Ok(());
+    };
+    let _turn = dispatcher.turn_at(&failed.url).await?;
+    let outcome = send(dispatcher, due, &failed).await;
+    if dispatcher.is_draining() && matches!(outcome, CallbackOutcome::Failed(..)) {
+        return Ok(());
+    }
+    dispatcher.writer.submit(CallbackAnswered { id: due.id, run, outcome }).await
+}
+
+async fn send(dispatcher: &Dispatcher, due: &Due, failed: &Failed) -> CallbackOutcome {
     let workflow_url = dispatcher.http.urls.public(&failed.run.url);
     let body = match failed.body(&workflow_url) {
         Ok(body) => body,
-        Err(error) => return never(format!("what is to be told of the run cannot be encoded: {error}")),
+        Err(reason) => return never(reason),
     };
-    let mut map = failed.headers(&workflow_url, due.attempt);
-    let key = dispatcher.http.keys.read().unwrap_or_else(PoisonError::into_inner).current.clone();
-    match signature::sign(&key, &failed.url, &body, dispatcher.clock.now()) {
-        Ok(signature) => {
-            if let Ok(signature) = HeaderValue::try_from(signature) {
-                map.insert(headers::SIGNATURE, signature);
-            }
+    let headers = |signature: &str| {
+        let mut map = failed.headers(&workflow_url, due.attempt);
+        if let Ok(signature) = HeaderValue::try_from(signature) {
+            map.insert(headers::SIGNATURE, signature);
         }
-        Err(error) => return never(format!("the request cannot be signed: {error}")),
-    }
-    let http = &dispatcher.http;
-    let request = http.client.post(&failed.url).headers(map).timeout(http.timeout).body(body);
-    match request.send().await {
+        map
+    };
+    match http::post(dispatcher, &failed.url, body, headers).await {
         Ok(answer) => {
             let (status, map) = (answer.status().as_u16(), answer.headers().clone());
-            judge(status, &map, beginning(answer).await, dispatcher.clock.now())
+            taken(status, &map, http::beginning(answer).await)
         }
-        Err(error) => CallbackOutcome::Failed(no_answer(&failed.url, &error), Retry::Backoff),
+        Err((error, retry)) => CallbackOutcome::Failed(*error, retry),
     }
 }
 
-/// What an answer says.
-fn judge(status: u16, answered: &HeaderMap, body: String, now: i64) -> CallbackOutcome {
-    let header = |name: &str| answered.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    if (200..300).contains(&status) {
-        let not_found = header(headers::WORKFLOW_FAILURE_CALLBACK_NOTFOUND);
-        if not_found.is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            return CallbackOutcome::NoFunction;
-        }
-        return CallbackOutcome::Taken(step_error(String::new(), status, answered, body));
+/// What an answer says that is a success.
+fn taken(status: u16, answered: &HeaderMap, body: String) -> CallbackOutcome {
+    let not_found = answered.get(headers::WORKFLOW_FAILURE_CALLBACK_NOTFOUND);
+    if not_found.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")) {
+        return CallbackOutcome::NoFunction;
     }
-    let retry = if is_non_retryable(status, header) {
-        Retry::Never
-    } else {
-        retry_after(header, now).map_or(Retry::Backoff, Retry::After)
-    };
-    let error = match serde_json::from_str::<serde_json::Value>(&body) {
-        Ok(json) => json.get("message").and_then(|message| message.as_str()).unwrap_or(&body).to_owned(),
-        Err(_) => body.clone(),
-    };
-    let error = format!("the failure was not taken ({status}): {error}");
-    CallbackOutcome::Failed(step_error(error, status, answered, body), retry)
+    CallbackOutcome::Taken(http::step_error(String::new(), status, answered, body))
 }
 
 fn never(reason: String) -> CallbackOutcome {
     CallbackOutcome::Failed(StepError { error: reason, ..StepError::default() }, Retry::Never)
-}
-
-async fn settle(dispatcher: &Arc<Dispatcher>, due: Due, outcome: CallbackOutcome) {
-    let answered = CallbackAnswered { id: due.id, run: due.run, outcome };
-    match dispatcher.writer.submit(answered).await {
-        Ok(()) => drop(dispatcher.state().taken.remove(&due.id)),
-        Err(error) => unsettled(dispatcher, due, &error),
-    }
-}
-
-/// A failure that could not be told, or whose answer could not be recorded, is told again.
-fn unsettled(dispatcher: &Arc<Dispatcher>, due: Due, error: &EngineError) {
-    // The next start makes it again.
-    if matches!(error, EngineError::Closed) {
-        return;
-    }
-    tracing::error!(%error, run = due.run, "the telling of a failure could not be settled; it is made again");
-    dispatcher.state().taken.remove(&due.id);
-    dispatcher.again(due);
 }

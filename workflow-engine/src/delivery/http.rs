@@ -9,7 +9,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use serde::Serialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use workflow::{
     client::{HeaderLists, StepError},
     engine::Retry,
@@ -70,19 +70,39 @@ pub fn encode_history(entries: &[Entry]) -> serde_json::Result<Vec<u8>> {
 
 /// Makes one delivery.
 pub(super) async fn deliver(dispatcher: Arc<Dispatcher>, due: Due) {
-    match attempt(&dispatcher, &due).await {
-        Ok(()) => {
-            dispatcher.state().taken.remove(&due.id);
-        }
-        // The next start makes it again.
-        Err(EngineError::Closed) => {}
-        Err(error) => {
-            tracing::error!(%error, run = due.run, "a delivery could not be settled; it is made again");
-            dispatcher.state().taken.remove(&due.id);
-            if matches!(error, EngineError::Store(_)) {
-                dispatcher.again(due);
+    let outcome = attempt(&dispatcher, &due).await;
+    dispatcher.settled(due, outcome);
+}
+
+impl Dispatcher {
+    /// What follows after a delivery over HTTP, whatever has come of it.
+    pub(super) fn settled(self: &Arc<Self>, due: Due, outcome: Result<(), EngineError>) {
+        match outcome {
+            Ok(()) => {
+                self.state().taken.remove(&due.id);
+            }
+            // The next start makes it again.
+            Err(EngineError::Closed) => {}
+            Err(error) => {
+                tracing::error!(%error, run = due.run, "a delivery could not be settled; it is made again");
+                self.state().taken.remove(&due.id);
+                if matches!(error, EngineError::Store(_)) {
+                    self.again(due);
+                }
             }
         }
+    }
+
+    /// Waits for a turn at the origin of a URL.
+    pub(super) async fn turn_at(&self, url: &str) -> Result<OwnedSemaphorePermit, EngineError> {
+        let origin = url::Url::parse(url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
+        let turns = turns_at(&mut self.state().origins, origin);
+        turns.acquire_owned().await.map_err(|_| EngineError::Closed)
+    }
+
+    /// The key that deliveries are signed with.
+    pub(super) fn signing_key(&self) -> String {
+        self.http.keys.read().unwrap_or_else(PoisonError::into_inner).current.clone()
     }
 }
 
@@ -95,9 +115,7 @@ async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> 
     else {
         return Ok(());
     };
-    let origin = url::Url::parse(&url).map(|url| url.origin().ascii_serialization()).unwrap_or_default();
-    let turns = turns_at(&mut dispatcher.state().origins, origin);
-    let _turn = turns.acquire_owned().await.map_err(|_| EngineError::Closed)?;
+    let _turn = dispatcher.turn_at(&url).await?;
     // Read after the turn has come: the run may have ended while it waited.
     let found = dispatcher
         .readers
@@ -115,13 +133,14 @@ async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> 
     match outcome {
         Ok(()) => dispatcher.writer.submit(Delivered { id: due.id }).await,
         Err((error, retry)) => {
-            dispatcher.writer.submit(DeliveryFailed { id: due.id, run: run.key, error: *error, retry }).await
+            let failed = DeliveryFailed { id: due.id, run: run.key, error: *error, retry, max_retries: None };
+            dispatcher.writer.submit(failed).await
         }
     }
 }
 
 /// The turns at an origin. Origins at which nothing is open any more are forgotten when there are many.
-pub(super) fn turns_at(origins: &mut HashMap<String, Arc<Semaphore>>, origin: String) -> Arc<Semaphore> {
+fn turns_at(origins: &mut HashMap<String, Arc<Semaphore>>, origin: String) -> Arc<Semaphore> {
     const MANY: usize = 1024;
     if origins.len() >= MANY {
         origins.retain(|_, turns| Arc::strong_count(turns) > 1);
@@ -129,48 +148,63 @@ pub(super) fn turns_at(origins: &mut HashMap<String, Arc<Semaphore>>, origin: St
     Arc::clone(origins.entry(origin).or_insert_with(|| Arc::new(Semaphore::new(MAX_OPEN_PER_ORIGIN))))
 }
 
-type Failed = (Box<StepError>, Retry);
+/// What is wrong, and whether it may be tried again.
+pub(super) type Failed = (Box<StepError>, Retry);
 
 async fn send(dispatcher: &Dispatcher, due: &Due, run: &Run, entries: &[Entry]) -> Result<(), Failed> {
-    let broken = |what: String| (Box::new(StepError { error: what, ..StepError::default() }), Retry::Never);
     let body =
         encode_history(entries).map_err(|error| broken(format!("the history cannot be encoded: {error}")))?;
-    let key = dispatcher.http.keys.read().unwrap_or_else(PoisonError::into_inner).current.clone();
-    let signature = signature::sign(&key, &run.url, &body, dispatcher.clock.now())
+    let headers = |signature: &str| delivery_headers(due, run, entries.len() == 1, signature);
+    let answer = post(dispatcher, &run.url, body, headers).await?;
+    let (status, answered) = (answer.status().as_u16(), answer.headers());
+    let checks = run.config.features.as_deref().is_some_and(|features| features.contains("WF_DetectTrigger"));
+    if checks && !answered.contains_key(headers::WORKFLOW_SDK_VERSION) {
+        let error = "detected a non-workflow destination for trigger/invoke. make sure you are sending the request to the \
+                     correct endpoint";
+        return Err((Box::new(step_error(error.to_owned(), status, answered, String::new())), Retry::Never));
+    }
+    Ok(())
+}
+
+pub(super) fn broken(what: String) -> Failed {
+    (Box::new(StepError { error: what, ..StepError::default() }), Retry::Never)
+}
+
+/// Posts a signed body to an endpoint, and gives an answer that is a success.
+pub(super) async fn post(
+    dispatcher: &Dispatcher,
+    url: &str,
+    body: Vec<u8>,
+    headers: impl FnOnce(&str) -> HeaderMap,
+) -> Result<reqwest::Response, Failed> {
+    let signature = signature::sign(&dispatcher.signing_key(), url, &body, dispatcher.clock.now())
         .map_err(|error| broken(format!("the delivery cannot be signed: {error}")))?;
-    let is_first = entries.len() == 1;
     let request = dispatcher
         .http
         .client
-        .post(&run.url)
-        .headers(delivery_headers(due, run, is_first, &signature))
+        .post(url)
+        .headers(headers(&signature))
         .timeout(dispatcher.http.timeout)
         .body(body);
     let answer = match request.send().await {
         Ok(answer) => answer,
-        Err(error) => return Err((Box::new(no_answer(&run.url, &error)), Retry::Backoff)),
+        Err(error) => return Err((Box::new(no_answer(url, &error)), Retry::Backoff)),
     };
-    let status = answer.status().as_u16();
-    let answered = answer.headers().clone();
     if answer.status().is_success() {
-        let checks =
-            run.config.features.as_deref().is_some_and(|features| features.contains("WF_DetectTrigger"));
-        if checks && !answered.contains_key(headers::WORKFLOW_SDK_VERSION) {
-            let error = "detected a non-workflow destination for trigger/invoke. make sure you are sending the request to \
-                         the correct endpoint";
-            return Err((
-                Box::new(step_error(error.to_owned(), status, &answered, String::new())),
-                Retry::Never,
-            ));
-        }
-        return Ok(());
+        return Ok(answer);
     }
+    let (status, answered) = (answer.status().as_u16(), answer.headers().clone());
     let text = beginning(answer).await;
+    Err(refused(url, status, &answered, text, dispatcher.clock.now()))
+}
+
+/// What an answer says that is no success.
+pub(super) fn refused(url: &str, status: u16, answered: &HeaderMap, text: String, now: i64) -> Failed {
     let header = |name: &str| answered.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let retry = if is_non_retryable(status, header) {
         Retry::Never
     } else {
-        retry_after(header, dispatcher.clock.now()).map_or(Retry::Backoff, Retry::After)
+        retry_after(header, now).map_or(Retry::Backoff, Retry::After)
     };
     let reason = match serde_json::from_str::<serde_json::Value>(&text) {
         Ok(json) => json.get("message").and_then(|message| message.as_str()).unwrap_or(&text).to_owned(),
@@ -178,9 +212,9 @@ async fn send(dispatcher: &Dispatcher, due: &Due, run: &Run, entries: &[Entry]) 
     };
     let reason = match header(headers::ERROR_STEP_NAME) {
         Some(step) => format!("step `{step}` failed ({status}): {reason}"),
-        None => format!("{} answered {status}: {reason}", run.url),
+        None => format!("{url} answered {status}: {reason}"),
     };
-    Err((Box::new(step_error(reason, status, &answered, text)), retry))
+    (Box::new(step_error(reason, status, answered, text)), retry)
 }
 
 /// As much of an answer's body as is kept; what breaks off is taken as far as it came.
@@ -216,7 +250,8 @@ pub(super) fn retry_after(header: impl Fn(&str) -> Option<String>, now: i64) -> 
         .find(|pause| *pause <= LONGEST_RETRY_AFTER)
 }
 
-fn delivery_headers(due: &Due, run: &Run, is_first: bool, signature: &str) -> HeaderMap {
+/// The headers that every delivery of a run carries.
+pub(super) fn delivery_headers(due: &Due, run: &Run, is_first: bool, signature: &str) -> HeaderMap {
     let mut map = HeaderMap::new();
     for (name, value) in &run.config.headers {
         if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
@@ -244,12 +279,16 @@ fn delivery_headers(due: &Due, run: &Run, is_first: bool, signature: &str) -> He
     set(headers::WORKFLOW_URL, &run.url);
     set(headers::WORKFLOW_INIT, "false");
     set(headers::WORKFLOW_CALL_TYPE, "step");
+    if run.config.invoke_count > 0 {
+        set(headers::WORKFLOW_INVOKE_COUNT, &run.config.invoke_count.to_string());
+    }
     if !run.config.labels.is_empty() {
         set(headers::LABEL, &run.config.labels.join(","));
     }
     map
 }
 
+/// What is wrong where nobody has answered.
 pub(super) fn no_answer(url: &str, error: &reqwest::Error) -> StepError {
     let mut why = error.to_string();
     let mut source = std::error::Error::source(error);

@@ -23,11 +23,13 @@ use workflow::{
 use super::Dispatcher;
 use crate::{
     command::{
-        AttemptFailed, BeginSleep, Complete, DeliveryFailed, Due, Notify, NotifyReply, NotifyStep, Park,
-        RecordStep, Recorded, Verdict, Wait, WaitFor,
+        AttemptFailed, BeginCall, BeginSleep, CancelOwn, Complete, DeliveryFailed, Due, Invoke, Notify,
+        NotifyReply, NotifyStep, Park, RecordStep, Recorded, Verdict, Wait, WaitFor,
     },
     error::EngineError,
+    requests,
     store::{Reader, Run, RunKey, StoreError, Stored, payload_and_steps},
+    trigger, webhook,
 };
 
 /// A run as a handler needs it.
@@ -97,6 +99,7 @@ pub(super) async fn deliver(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due:
     let reporter = Arc::new(RunReporter {
         dispatcher: Arc::clone(&dispatcher),
         run: due.run,
+        run_id: snapshot.run.id.clone(),
         failed_steps: Mutex::new(snapshot.failed_attempts.iter().map(|failed| failed.step_id).collect()),
         concluded: AtomicBool::new(false),
     });
@@ -124,7 +127,7 @@ pub(super) async fn deliver(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due:
 
 /// Counts a delivery as failed.
 async fn settle(dispatcher: &Arc<Dispatcher>, due: Due, error: StepError, retry: Retry) {
-    let failed = DeliveryFailed { id: due.id, run: due.run, error, retry };
+    let failed = DeliveryFailed { id: due.id, run: due.run, error, retry, max_retries: None };
     if let Err(EngineError::Store(error)) = dispatcher.writer.submit(failed).await {
         tracing::error!(%error, run = due.run, "a failed delivery could not be recorded; it is made again");
         dispatcher.again(due);
@@ -174,7 +177,7 @@ fn request(snapshot: Snapshot, due: &Due, reporter: Arc<dyn Reporter>) -> Result
     let delivery = engine::Delivery {
         run: RunInfo {
             retries: run.config.max_retries(),
-            invoke_count: 0,
+            invoke_count: run.config.invoke_count,
             id: run.id,
             url: run.url,
             created_at: run.created_at,
@@ -233,6 +236,8 @@ pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
 struct RunReporter {
     dispatcher: Arc<Dispatcher>,
     run: RunKey,
+    /// Its public id.
+    run_id: String,
     /// Steps with failed attempts on record.
     failed_steps: Mutex<Vec<u32>>,
     /// Set by the report that ends the delivery.
@@ -307,8 +312,30 @@ impl RunReporter {
                 self.conclude();
                 Ok(if was_active { Reply::Done } else { Reply::Ended })
             }
-            Report::Call { .. } | Report::Invoke { .. } | Report::CreateWebhook(_) | Report::Cancel => {
-                Err(EngineError::Refused("this kind of step is not supported by this engine yet".to_owned()))
+            Report::Call { step, call, park } => {
+                let had_failures = self.had_failures(step.step_id);
+                let call = Box::new(requests::understand(step, *call)?);
+                let begin = BeginCall { run, call, park, had_failures };
+                Ok(self.recorded(writer.submit(begin).await?, park))
+            }
+            Report::Invoke { step, child, park } => {
+                let child = trigger::understand(*child, &self.dispatcher.urls)?;
+                let had_failures = self.had_failures(step.step_id);
+                let invoke = Invoke { run, step, child, park, had_failures };
+                Ok(self.recorded(writer.submit(invoke).await?, park))
+            }
+            Report::CreateWebhook(mut step) => {
+                let webhooks = self.dispatcher.webhooks.as_ref().ok_or_else(webhook::no_base)?;
+                let webhook = webhooks.create(&self.run_id);
+                step.out = Some(serde_json::to_string(&webhook).map_err(StoreError::from)?);
+                let had_failures = self.had_failures(step.step_id);
+                let recorded = writer.submit(RecordStep { run, step, had_failures }).await?;
+                Ok(self.recorded(recorded, false))
+            }
+            Report::Cancel => {
+                let was_active = writer.submit(CancelOwn { run }).await?;
+                self.conclude();
+                Ok(if was_active { Reply::Done } else { Reply::Ended })
             }
             Report::Plan(_) => Err(EngineError::Invalid("plans are for engines over HTTP".to_owned())),
         }

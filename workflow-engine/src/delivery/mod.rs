@@ -3,6 +3,7 @@
 //! The store says what is due; nothing else is needed to recover. What is held here in memory is only which deliveries are
 //! being made right now, so that none is made twice at once.
 
+mod call;
 pub mod failure;
 mod http;
 mod in_process;
@@ -29,6 +30,8 @@ use crate::{
     command::{Due, Outbox},
     readers::Readers,
     store::{DeliveryKind, RunKey},
+    urls::Urls,
+    webhook::WebhookBase,
     writer::Writer,
 };
 
@@ -48,6 +51,9 @@ pub struct Dispatcher {
     clock: Arc<dyn Clock>,
     runtime: Handle,
     http: HttpSettings,
+    urls: Urls,
+    /// Where webhooks of this process are reached.
+    webhooks: Option<WebhookBase>,
     app: RwLock<Option<Arc<dyn App>>>,
     state: Mutex<State>,
     draining: AtomicBool,
@@ -97,6 +103,8 @@ impl Dispatcher {
         clock: Arc<dyn Clock>,
         runtime: Handle,
         http: HttpSettings,
+        urls: Urls,
+        webhooks: Option<WebhookBase>,
     ) -> Arc<Self> {
         Arc::new(Self {
             writer,
@@ -104,6 +112,8 @@ impl Dispatcher {
             clock,
             runtime,
             http,
+            urls,
+            webhooks,
             app: RwLock::default(),
             state: Mutex::default(),
             draining: AtomicBool::new(false),
@@ -141,11 +151,11 @@ impl Dispatcher {
             for due in elsewhere {
                 match due.kind {
                     DeliveryKind::Run => drop(self.runtime.spawn(http::deliver(Arc::clone(self), due))),
+                    DeliveryKind::Call => drop(self.runtime.spawn(call::make(Arc::clone(self), due))),
+                    DeliveryKind::CallResult => drop(self.runtime.spawn(call::tell(Arc::clone(self), due))),
                     DeliveryKind::Failure => {
                         drop(self.runtime.spawn(failure::over_http(Arc::clone(self), due)));
                     }
-                    // Nothing makes deliveries of these kinds yet.
-                    DeliveryKind::Call | DeliveryKind::CallResult => {}
                 }
             }
         }

@@ -16,6 +16,8 @@ pub fn check(open: impl Fn() -> Box<dyn Store>) {
         a_history_is_cut_at_a_position,
         deliveries_fall_due_in_order,
         waiters_are_taken_in_the_order_of_their_coming,
+        waits_for_answers_and_ends_are_no_waits_for_events,
+        requests_are_kept_apart_from_what_a_workflow_is_called_with,
         stored_notifications_are_taken_first_in_first_out,
         an_end_takes_everything_along_that_could_touch_the_run,
         filters_narrow_and_pages_follow_each_other,
@@ -41,7 +43,11 @@ fn waiter(id: i64, run: RunKey, event: &str, deadline: i64) -> Waiter {
         headers: Default::default(),
         timeout_headers: Default::default(),
     };
-    Waiter { id, event: event.to_owned(), run, step_id: 1, deadline, detail }
+    Waiter { id, awaited: Awaited::Event { id: event.to_owned(), deadline }, run, step_id: 1, detail }
+}
+
+fn stored(data: &[u8]) -> StoredNotification {
+    StoredNotification { data: data.to_vec(), is_request: false }
 }
 
 fn delivery(id: i64, run: RunKey, due: i64) -> Delivery {
@@ -146,27 +152,82 @@ fn waiters_are_taken_in_the_order_of_their_coming(store: &mut dyn Store) {
     assert_eq!(ids(store.waiters_of_run(run).unwrap()), [2, 4, 6, 8, 10, 12]);
     assert_eq!(store.oldest_waiter(run, "e/1?#%ü").unwrap().unwrap().id, 2);
     assert!(store.oldest_waiter(run, "e/1").unwrap().is_none());
-    assert!(store.has_waiter(run, 1).unwrap() && !store.has_waiter(run, 2).unwrap());
+    assert!(
+        store.waiter_of_step(run, 1).unwrap().is_some() && store.waiter_of_step(run, 2).unwrap().is_none()
+    );
     assert_eq!(store.next_waiter_due().unwrap(), Some(100));
     assert_eq!(ids(store.due_waiters(100, 3).unwrap()), [1, 3, 5]);
     store.remove_waiter(2).unwrap();
     assert_eq!((store.count_waiters(run).unwrap(), store.last_ids().unwrap().waiter), (5, 12));
 }
 
+fn waits_for_answers_and_ends_are_no_waits_for_events(store: &mut dyn Store) {
+    let run = store.insert_run(&new_run("wfr_a")).unwrap();
+    let child = store.insert_run(&new_run("wfr_b")).unwrap();
+    let event = waiter(1, run, "", 500);
+    for (id, awaited) in [(2, Awaited::Answer), (3, Awaited::End(child)), (4, Awaited::End(child))] {
+        store.insert_waiter(&Waiter { id, awaited, step_id: 2, ..event.clone() }).unwrap();
+    }
+    assert_eq!((store.next_waiter_due().unwrap(), store.due_waiters(i64::MAX, 9).unwrap().len()), (None, 0));
+    store.insert_waiter(&event).unwrap();
+    assert_eq!(store.count_waiters(run).unwrap(), 4);
+    assert_eq!(store.waiters("", 9).unwrap().len(), 1);
+    assert_eq!(store.oldest_waiter(run, "").unwrap().unwrap().awaited, event.awaited);
+    assert_eq!(store.next_waiter_due().unwrap(), Some(500));
+    assert_eq!(store.due_waiters(i64::MAX, 9).unwrap().len(), 1);
+    let for_end = store.waiters_for_end(child).unwrap();
+    assert_eq!(for_end.iter().map(|waiter| waiter.id).collect::<Vec<_>>(), [3, 4]);
+    assert_eq!(for_end[0].awaited, Awaited::End(child));
+    assert!(store.waiters_for_end(run).unwrap().is_empty());
+    assert_eq!(store.waiter_of_step(run, 2).unwrap().unwrap().awaited, Awaited::Answer);
+    store.end_run(child, &RunEnd { state: RunState::RunSuccess, at: 2, output: None }).unwrap();
+    assert_eq!(store.count_waiters(run).unwrap(), 4, "they are those of the run that waits");
+    store.end_run(run, &RunEnd { state: RunState::RunSuccess, at: 2, output: None }).unwrap();
+    assert!(store.waiters_for_end(child).unwrap().is_empty());
+}
+
+fn requests_are_kept_apart_from_what_a_workflow_is_called_with(store: &mut dyn Store) {
+    let run = store.insert_run(&new_run("wfr_a")).unwrap();
+    let mut positions = Vec::new();
+    let identities = [
+        Identity::Init,
+        Identity::Request(2),
+        Identity::Request(1),
+        Identity::Answer(1),
+        Identity::Plan(1),
+        Identity::Result(1),
+    ];
+    for identity in identities {
+        assert_eq!(Identity::of(identity.code()), identity);
+        let Appended::At(position) = store.append(run, identity, 1, b"x").unwrap() else {
+            panic!("duplicate")
+        };
+        positions.push(position);
+    }
+    assert_eq!(store.append(run, Identity::Request(1), 2, b"y").unwrap(), Appended::Duplicate);
+    let of = |entries: Vec<Entry>| entries.iter().map(|entry| entry.position).collect::<Vec<_>>();
+    assert_eq!(of(store.history(run, i64::MAX).unwrap()), [positions[0], positions[4], positions[5]]);
+    assert_eq!(of(store.requests(run).unwrap()), positions[1..3]);
+    let answer = store.entry_at(positions[3]).unwrap().unwrap();
+    assert_eq!(Identity::of(answer.code), Identity::Answer(1));
+    assert!(store.entry_at(positions[5] + 1).unwrap().is_none());
+}
+
 fn stored_notifications_are_taken_first_in_first_out(store: &mut dyn Store) {
     let run = store.insert_run(&new_run("wfr_a")).unwrap();
     let other = store.insert_run(&new_run("wfr_b")).unwrap();
     for number in 0..12_u8 {
-        store.store_notification(run, "e", &[number]).unwrap();
+        store.store_notification(run, "e", &stored(&[number])).unwrap();
     }
-    store.store_notification(run, "f", b"").unwrap();
+    let request = StoredNotification { data: b"{}".to_vec(), is_request: true };
+    store.store_notification(run, "f", &request).unwrap();
     assert_eq!(store.count_notifications(run).unwrap(), 13);
     for number in 0..12_u8 {
-        assert_eq!(store.take_notification(run, "e").unwrap(), Some(vec![number]));
+        assert_eq!(store.take_notification(run, "e").unwrap(), Some(stored(&[number])));
     }
     assert_eq!(store.take_notification(run, "e").unwrap(), None);
     assert_eq!(store.take_notification(other, "f").unwrap(), None);
-    assert_eq!(store.take_notification(run, "f").unwrap(), Some(Vec::new()));
+    assert_eq!(store.take_notification(run, "f").unwrap(), Some(request));
 }
 
 fn an_end_takes_everything_along_that_could_touch_the_run(store: &mut dyn Store) {
@@ -174,7 +235,7 @@ fn an_end_takes_everything_along_that_could_touch_the_run(store: &mut dyn Store)
     store.append(run, Identity::Init, 1, b"payload").unwrap();
     store.insert_delivery(&delivery(1, run, 1)).unwrap();
     store.insert_waiter(&waiter(1, run, "e", 1)).unwrap();
-    store.store_notification(run, "e", b"x").unwrap();
+    store.store_notification(run, "e", &stored(b"x")).unwrap();
     let end = RunEnd { state: RunState::RunFailed, at: 2, output: None };
     store.end_run(run, &end).unwrap();
     assert!(!store.has_delivery(run).unwrap());
@@ -253,11 +314,13 @@ fn dead_letters_are_listed_until_they_are_removed(store: &mut dyn Store) {
     };
     store.set_callback(all[2], Some(&callback)).unwrap();
     assert_eq!(store.queued_dead_letter(all[2]).unwrap().unwrap().callback, Some(callback));
-    store.remove_dead_letter(all[3]).unwrap();
-    store.remove_dead_letter(all[2]).unwrap();
+    let successor = store.insert_run(&new_run("wfr_next")).unwrap();
+    store.remove_dead_letter(all[3], None).unwrap();
+    store.remove_dead_letter(all[2], Some(successor)).unwrap();
     assert_eq!(numbers(store, &everything), [all[1], all[0]]);
     assert!(store.queued_dead_letter(all[2]).unwrap().is_none());
-    assert!(!store.dead_letter(letter.run).unwrap().unwrap().is_queued);
+    let removed = store.dead_letter(letter.run).unwrap().unwrap();
+    assert_eq!((removed.is_queued, removed.successor), (false, Some(successor)));
     // The number of one that is gone does not come again.
     assert!(failed(store, new_run("wfr_4"), 2000, 500, None) > all[3]);
 }

@@ -1,9 +1,9 @@
 //! Failed runs as a store keeps them: why each has failed, and what became of telling it.
 
 use serde::{Deserialize, Serialize};
-use workflow::client::{CallbackState, StepError};
+use workflow::client::{CallbackState, RunState, StepError};
 
-use super::RunKey;
+use super::{Reader, Run, RunKey, Stored};
 
 /// Whom a run tells when it fails; kept as JSON with the rest of what it was triggered with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +96,18 @@ pub struct DeadLetter {
     pub callback: Option<ToldFailure>,
     /// Whether it is still in the dead letter queue: neither deleted, nor resumed, nor restarted.
     pub is_queued: bool,
+    /// Where the run was resumed: the one that goes on for it.
+    pub successor: Option<RunKey>,
+}
+
+/// The newest run of a public id or, where that was resumed, the one that goes on for it.
+pub fn run_or_successor(reader: &dyn Reader, id: &str) -> Stored<Option<Run>> {
+    let mut found = reader.run_by_id(id)?;
+    while let Some(run) = found.as_ref().filter(|run| run.state == RunState::RunFailed) {
+        let Some(successor) = reader.dead_letter(run.key)?.and_then(|letter| letter.successor) else { break };
+        found = reader.run(successor)?;
+    }
+    Ok(found)
 }
 
 impl DeadLetter {

@@ -6,12 +6,13 @@
 #[cfg(test)]
 mod conformance;
 mod dead_letter;
+mod request;
 mod rows;
 mod sqlite;
 
 use workflow::client::DlqFilter;
 
-pub use self::{dead_letter::*, rows::*, sqlite::Sqlite};
+pub use self::{dead_letter::*, request::*, rows::*, sqlite::Sqlite};
 
 /// A store failed. The transaction that it happened in has no effect.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -72,8 +73,10 @@ pub trait Store: Reader + Send {
     fn insert_waiter(&mut self, waiter: &Waiter) -> Stored<()>;
     /// The waiter of a run that has waited for an event longest.
     fn oldest_waiter(&mut self, run: RunKey, event: &str) -> Stored<Option<Waiter>>;
-    /// Whether a run has a waiter for this step.
-    fn has_waiter(&mut self, run: RunKey, step_id: u32) -> Stored<bool>;
+    /// The waiter of this step of a run.
+    fn waiter_of_step(&mut self, run: RunKey, step_id: u32) -> Stored<Option<Waiter>>;
+    /// Waiters for the end of a run, longest waiting first.
+    fn waiters_for_end(&mut self, of: RunKey) -> Stored<Vec<Waiter>>;
     /// How many waiters a run has.
     fn count_waiters(&mut self, run: RunKey) -> Stored<u32>;
     /// Removes a waiter.
@@ -84,9 +87,14 @@ pub trait Store: Reader + Send {
     fn next_waiter_due(&mut self) -> Stored<Option<i64>>;
 
     /// Stores a notification for a run's next wait.
-    fn store_notification(&mut self, run: RunKey, event: &str, data: &[u8]) -> Stored<()>;
+    fn store_notification(
+        &mut self,
+        run: RunKey,
+        event: &str,
+        notification: &StoredNotification,
+    ) -> Stored<()>;
     /// Takes the oldest stored notification of a run for an event.
-    fn take_notification(&mut self, run: RunKey, event: &str) -> Stored<Option<Vec<u8>>>;
+    fn take_notification(&mut self, run: RunKey, event: &str) -> Stored<Option<StoredNotification>>;
     /// How many notifications a run has stored.
     fn count_notifications(&mut self, run: RunKey) -> Stored<u32>;
 
@@ -94,13 +102,13 @@ pub trait Store: Reader + Send {
     fn set_attempts(&mut self, run: RunKey, attempts: &Attempts) -> Stored<()>;
     /// Forgets the failed attempts of a step.
     fn clear_attempts(&mut self, run: RunKey, step_id: u32) -> Stored<()>;
-    /// Makes the deliveries of all runs that have failed attempts of this step due at `at`.
+    /// Makes all runs that have failed attempts of this step go on at `at`.
     fn hurry(&mut self, step_id: u32, at: i64) -> Stored<()>;
 
     /// Adds an entry to the dead letter queue and gives its number, which is never used twice.
     fn insert_dead_letter(&mut self, letter: &NewDeadLetter) -> Stored<i64>;
-    /// Takes an entry out of the dead letter queue; it stays on record for its run.
-    fn remove_dead_letter(&mut self, number: i64) -> Stored<()>;
+    /// Takes an entry out of the dead letter queue; it stays on record for its run, with the run that goes on for it, if any.
+    fn remove_dead_letter(&mut self, number: i64, successor: Option<RunKey>) -> Stored<()>;
     /// Sets what became of telling a failure.
     fn set_callback(&mut self, number: i64, callback: Option<&ToldFailure>) -> Stored<()>;
 
@@ -123,10 +131,15 @@ pub trait Reader {
     fn run(&self, key: RunKey) -> Stored<Option<Run>>;
     /// The newest run of a public id.
     fn run_by_id(&self, id: &str) -> Stored<Option<Run>>;
-    /// A run's history up to and including a position, oldest first.
+    /// What a run's workflow is called with: its history up to and including a position, oldest first, without requests and
+    /// answers.
     fn history(&self, run: RunKey, up_to: i64) -> Stored<Vec<Entry>>;
     /// The payload that a run was triggered with.
     fn payload(&self, run: RunKey) -> Stored<Option<Vec<u8>>>;
+    /// What the steps of a run have asked the engine to do, oldest first: [`StepRequest`]s.
+    fn requests(&self, run: RunKey) -> Stored<Vec<Entry>>;
+    /// The entry at a position.
+    fn entry_at(&self, position: i64) -> Stored<Option<Entry>>;
     /// Failed attempts of a run, by step.
     fn attempts(&self, run: RunKey) -> Stored<Vec<Attempts>>;
     /// Deliveries of a run, oldest first.

@@ -85,6 +85,16 @@ pub struct RunConfig {
     /// Who is told if the run fails; nobody if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<FailureTarget>,
+    /// The run that has invoked it first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoker: Option<RunKey>,
+    /// How deep it is nested in invocations.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub invoke_count: u32,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 impl RunConfig {
@@ -125,6 +135,10 @@ pub enum Identity {
     Plan(u32),
     /// The result of a step.
     Result(u32),
+    /// What a step has asked the engine to do: a [`StepRequest`](super::StepRequest). No workflow is called with it.
+    Request(u32),
+    /// The answer to the HTTP request of a step, for an endpoint over HTTP to read. It is told it, and never called with it.
+    Answer(u32),
 }
 
 impl Identity {
@@ -134,16 +148,20 @@ impl Identity {
             Self::Init => 0,
             Self::Plan(step) => i64::from(step) * 2 + 1,
             Self::Result(step) => i64::from(step) * 2,
+            Self::Request(step) => i64::from(step) * -2,
+            Self::Answer(step) => i64::from(step) * -2 - 1,
         }
     }
 
     /// The identity that an integer stands for.
     pub fn of(code: i64) -> Self {
-        let step = u32::try_from(code / 2).unwrap_or(0);
-        match (code, code % 2) {
+        let step = u32::try_from(code.unsigned_abs() / 2).unwrap_or(u32::MAX);
+        match (code.signum(), code % 2 == 0) {
             (0, _) => Self::Init,
-            (_, 0) => Self::Result(step),
-            _ => Self::Plan(step),
+            (1, true) => Self::Result(step),
+            (1, false) => Self::Plan(step),
+            (_, true) => Self::Request(step),
+            (_, false) => Self::Answer(step),
         }
     }
 }
@@ -265,21 +283,62 @@ pub struct LastIds {
     pub waiter: i64,
 }
 
-/// A wait that is not resolved.
+/// A step that waits for its result. All that a run can wait for is kept in this one form.
 #[derive(Clone, Debug)]
 pub struct Waiter {
     /// Its id; grows with time.
     pub id: i64,
-    /// The event.
-    pub event: String,
+    /// What it waits for.
+    pub awaited: Awaited,
     /// The waiting run.
     pub run: RunKey,
     /// The step that waits.
     pub step_id: u32,
-    /// When it times out, in milliseconds since the Unix epoch.
-    pub deadline: i64,
     /// Everything else.
     pub detail: WaiterDetail,
+}
+
+impl Waiter {
+    /// The event that it waits for.
+    pub fn event(&self) -> Option<&str> {
+        match &self.awaited {
+            Awaited::Event { id, .. } => Some(id),
+            Awaited::Answer | Awaited::End(_) => None,
+        }
+    }
+
+    /// When it times out, in milliseconds since the Unix epoch, if ever.
+    pub fn deadline(&self) -> Option<i64> {
+        match &self.awaited {
+            Awaited::Event { deadline, .. } => Some(*deadline),
+            Awaited::Answer | Awaited::End(_) => None,
+        }
+    }
+}
+
+/// What a step waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Awaited {
+    /// An event, or a call of a webhook, which is an event as well.
+    Event {
+        /// Its id.
+        id: String,
+        /// When the wait times out, in milliseconds since the Unix epoch.
+        deadline: i64,
+    },
+    /// The answer to an HTTP request that the engine makes.
+    Answer,
+    /// The end of another run.
+    End(RunKey),
+}
+
+/// A notification that is stored for a run's next wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredNotification {
+    /// The event's data or, for a call of a webhook, the request as JSON.
+    pub data: Vec<u8>,
+    /// Whether it is a call of a webhook.
+    pub is_request: bool,
 }
 
 /// What a waiter remembers of its wait; kept as JSON.
@@ -293,6 +352,13 @@ pub struct WaiterDetail {
     /// Headers for the delivery of a timeout; empty for a run of this process.
     #[serde(default, skip_serializing_if = "workflow::client::HeaderLists::is_empty")]
     pub timeout_headers: workflow::client::HeaderLists,
+}
+
+impl WaiterDetail {
+    /// That of a step which nobody sees from outside.
+    pub fn of(step: Step) -> Self {
+        Self { step, headers: Default::default(), timeout_headers: Default::default() }
+    }
 }
 
 /// Failed attempts of one step of a run of this process.

@@ -17,9 +17,10 @@ CREATE INDEX runs_id ON runs (id);
 CREATE TABLE history (
     position INTEGER PRIMARY KEY,             -- order of all entries; the message id is made of it
     run      INTEGER NOT NULL,
-    code     INTEGER NOT NULL,                -- 0 payload, 2n result of step n, 2n+1 plan of step n
+    code     INTEGER NOT NULL,                -- 0 payload, 2n result of step n, 2n+1 plan of step n, -2n what step n has asked
+                                              -- the engine to do, -2n-1 what it was answered (endpoints over HTTP)
     at       INTEGER NOT NULL,
-    data     BLOB    NOT NULL                 -- payload, else the step object as JSON
+    data     BLOB    NOT NULL                 -- payload, else the step object, request or answer as JSON
 );
 CREATE UNIQUE INDEX history_run ON history (run, code);
 
@@ -27,7 +28,7 @@ CREATE TABLE deliveries (
     id       INTEGER PRIMARY KEY,
     kind     INTEGER NOT NULL,                -- 0 the run goes on, 1 a call, 2 the result of a call, 3 the run has failed
     run      INTEGER NOT NULL,
-    position INTEGER NOT NULL,                -- the history entry delivered; 0: the run as a whole, in process
+    position INTEGER NOT NULL,                -- the history entry delivered, or asking; 0: the run as a whole, in process
     due      INTEGER NOT NULL,
     attempt  INTEGER NOT NULL DEFAULT 0,
     errors   TEXT
@@ -35,23 +36,26 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due ON deliveries (due);
 CREATE INDEX deliveries_run ON deliveries (run);
 
-CREATE TABLE waiters (
+CREATE TABLE waiters (                        -- steps that wait for an event, for the end of a run, or (neither) for an answer
     id       INTEGER PRIMARY KEY,
-    event    TEXT    NOT NULL,
+    event    TEXT,
+    deadline INTEGER,                         -- of a wait for an event
+    child    INTEGER,                         -- the run whose end is waited for
     run      INTEGER NOT NULL,
     step_id  INTEGER NOT NULL,
-    deadline INTEGER NOT NULL,
     detail   TEXT    NOT NULL
 );
-CREATE INDEX waiters_event ON waiters (event, id);
-CREATE INDEX waiters_deadline ON waiters (deadline);
+CREATE INDEX waiters_event ON waiters (event, id) WHERE event IS NOT NULL;
+CREATE INDEX waiters_deadline ON waiters (deadline) WHERE deadline IS NOT NULL;
+CREATE INDEX waiters_child ON waiters (child, id) WHERE child IS NOT NULL;
 CREATE INDEX waiters_run ON waiters (run);
 
 CREATE TABLE notifications (                  -- stored for lookback, first in first out
     id    INTEGER PRIMARY KEY,
     run   INTEGER NOT NULL,
     event TEXT    NOT NULL,
-    data  BLOB    NOT NULL
+    data  BLOB    NOT NULL,
+    is_request INTEGER NOT NULL               -- 1: a call of a webhook, as JSON
 );
 CREATE INDEX notifications_run ON notifications (run, event, id);
 
@@ -66,13 +70,14 @@ CREATE TABLE attempts (                       -- failed attempts of runs of this
 ) WITHOUT ROWID;
 
 CREATE TABLE dead_letters (                   -- runs that have failed
-    number   INTEGER PRIMARY KEY AUTOINCREMENT,
-    run      INTEGER NOT NULL UNIQUE,
-    at       INTEGER NOT NULL,
-    reason   TEXT    NOT NULL,
-    failed   TEXT    NOT NULL,                -- what failed it, as JSON
-    callback TEXT,                            -- what became of telling it, as JSON
-    queued   INTEGER NOT NULL                 -- 0: deleted, resumed or restarted
+    number    INTEGER PRIMARY KEY AUTOINCREMENT,
+    run       INTEGER NOT NULL UNIQUE,
+    at        INTEGER NOT NULL,
+    reason    TEXT    NOT NULL,
+    failed    TEXT    NOT NULL,               -- what failed it, as JSON
+    callback  TEXT,                           -- what became of telling it, as JSON
+    queued    INTEGER NOT NULL,               -- 0: deleted, resumed or restarted
+    successor INTEGER                         -- where it was resumed: the run that goes on for it
 );
 CREATE INDEX dead_letters_queued ON dead_letters (number) WHERE queued = 1;
 

@@ -12,6 +12,7 @@ mod refusal;
 mod route;
 mod runs;
 mod token;
+mod webhook;
 
 use std::sync::Arc;
 
@@ -120,8 +121,14 @@ async fn handle(State(api): State<Arc<Api>>, request: Request) -> Response {
 
 async fn answer(api: &Api, parts: Parts, body: Body) -> Result<Response, Refusal> {
     let raw_query = parts.uri.query().unwrap_or_default();
+    let found = route::find(&parts.method, parts.uri.path(), raw_query);
+    if let Ok(Found::Route(Route::Webhook { run_id, event })) = &found {
+        // Whoever knows the path may call it.
+        let (run_id, event) = (run_id.clone(), event.clone());
+        return webhook::call(api, parts, body, &run_id, &event).await;
+    }
     api.token.check(&parts.headers, raw_query)?;
-    let route = match route::find(&parts.method, parts.uri.path(), raw_query)? {
+    let route = match found? {
         Found::Route(route) => route,
         Found::WrongMethod(allowed) => {
             return Err(Refusal::wrong_method(&parts.method, parts.uri.path(), allowed));
@@ -144,6 +151,9 @@ async fn answer(api: &Api, parts: Parts, body: Body) -> Result<Response, Refusal
         Route::Wait(event) => events::wait(call, event).await,
         Route::Notify { run_id, event } => events::notify(call, run_id, event).await,
         Route::Waiters(event) => events::waiters(call, event).await,
+        Route::Webhook { .. } => {
+            Err(Refusal::internal("a call of a webhook was taken for a request with a token"))
+        }
         Route::CancelRuns => runs::cancel(call).await,
         Route::EndRun(run_id) => runs::end(call, run_id).await,
         Route::History(run_id) => runs::history(call, run_id).await,

@@ -47,6 +47,8 @@ pub(super) enum Route {
     RetryCallback(String),
     /// Stop telling this failure.
     CancelCallback(String),
+    /// Call a webhook of a run.
+    Webhook { run_id: String, event: String },
     /// Show the signing keys.
     Keys,
     /// Exchange the signing keys.
@@ -85,6 +87,7 @@ pub(super) fn find(method: &Method, path: &str, raw_query: &str) -> Result<Found
             Method::DELETE => Found::Route(Route::DeleteDeadLetters),
             _ => Found::WrongMethod("GET, DELETE"),
         },
+        ("workflows", Some(rest)) if rest.starts_with("hooks/") => webhook(rest)?,
         ("workflows", Some(rest)) => match (rest.strip_prefix("runs/"), rest.strip_prefix("dlq/")) {
             (_, Some(rest)) => dead_letter(method, rest)?,
             (Some(run), None) => match *method {
@@ -136,6 +139,17 @@ fn notify(rest: &str) -> Result<Route, Refusal> {
             Ok(Route::Notify { run_id: Some(id(run_id, "run id")?), event: id(event, "event id")? })
         }
         _ => Ok(Route::Notify { run_id: None, event: id(rest, "event id")? }),
+    }
+}
+
+/// `hooks/{user}/{run}/{event}`, for every method. Whose webhook it is, the run says.
+fn webhook(rest: &str) -> Result<Found, Refusal> {
+    let parts: Vec<&str> = rest.split('/').collect();
+    match parts.as_slice() {
+        [_, _, run, event] => {
+            Ok(Found::Route(Route::Webhook { run_id: id(run, "run id")?, event: id(event, "event id")? }))
+        }
+        _ => Ok(Found::Nothing),
     }
 }
 
@@ -218,6 +232,16 @@ mod tests {
     fn a_run_id_before_the_event_names_one_run() {
         let expected = Route::Notify { run_id: Some("wfr_a b".to_owned()), event: "order/1".to_owned() };
         assert_eq!(route(Method::POST, "/v2/notify/wfr_a%20b/order/1", ""), expected);
+    }
+
+    #[test]
+    fn a_webhook_takes_every_method() {
+        let expected = Route::Webhook { run_id: "wfr_a/b".to_owned(), event: "evt_1".to_owned() };
+        for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE, Method::HEAD] {
+            assert_eq!(route(method, "/v2/workflows/hooks/user/wfr_a%2Fb/evt_1", "x=1"), expected);
+        }
+        let few = find(&Method::POST, "/v2/workflows/hooks/wfr_a/evt_1", "");
+        assert!(matches!(few, Ok(Found::Nothing)));
     }
 
     #[test]

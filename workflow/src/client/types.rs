@@ -222,6 +222,9 @@ pub struct RunLog {
     /// What it returned, as JSON; absent for `()`. [`RunLog::response`] decodes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workflow_run_response: Option<String>,
+    /// The run that has invoked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invoker: Option<Invoker>,
     /// Its entry in the dead letter queue, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dlq_id: Option<String>,
@@ -237,6 +240,18 @@ pub struct RunLog {
     /// Its steps in groups: the trigger first, then each step or parallel group, then what comes next.
     #[serde(default)]
     pub steps: Vec<StepGroup>,
+}
+
+/// A run that has invoked another one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Invoker {
+    /// Its id.
+    pub workflow_run_id: String,
+    /// URL of its workflow.
+    pub workflow_url: String,
+    /// When it was created, in milliseconds since the Unix epoch.
+    pub workflow_run_created_at: i64,
 }
 
 /// Steps that belong together.
@@ -328,6 +343,36 @@ pub struct StepLog {
     /// Whether the wait timed out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_timeout: Option<bool>,
+    /// Whom it calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_url: Option<String>,
+    /// The method of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_method: Option<String>,
+    /// The headers of the call, without credentials.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub call_headers: HeaderLists,
+    /// The body of the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_body: Option<String>,
+    /// The status of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_response_status: Option<u16>,
+    /// The body of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_response_body: Option<String>,
+    /// The headers of the answer.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub call_response_headers: HeaderLists,
+    /// The run that it has invoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoked_workflow_run_id: Option<String>,
+    /// URL of the workflow that it has invoked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoked_workflow_url: Option<String>,
+    /// When the invoked run was created, in milliseconds since the Unix epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub invoked_workflow_created_at: Option<i64>,
     /// Failed attempts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<StepError>,

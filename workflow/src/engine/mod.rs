@@ -39,6 +39,14 @@ pub trait Embedded: Send + Sync + 'static {
 
     /// See [`EngineHandle::shutdown`].
     fn shutdown(&self) -> BoxFuture<'_, ()>;
+
+    /// Answers a request to a webhook of this engine. `path` is what follows the address below which the app serves webhooks,
+    /// still percent-encoded: `{run id}/{event id}`. Any method is good.
+    fn call_webhook(
+        &self,
+        path: &str,
+        request: ::http::Request<Bytes>,
+    ) -> BoxFuture<'_, ::http::Response<Bytes>>;
 }
 
 /// The app as an embedded engine sees it: a service from request to response.

@@ -7,7 +7,7 @@ use super::{Sqlite, read::Selection};
 use crate::store::{DeadLetter, NewDeadLetter, RunKey, Stored, ToldFailure};
 
 const DEAD_LETTER: &str =
-    "SELECT number, run, dead_letters.at, reason, failed, callback, queued FROM dead_letters";
+    "SELECT number, run, dead_letters.at, reason, failed, callback, queued, successor FROM dead_letters";
 
 impl Sqlite {
     pub(super) fn add_dead_letter(&self, letter: &NewDeadLetter) -> Stored<i64> {
@@ -19,8 +19,11 @@ impl Sqlite {
         Ok(self.connection.last_insert_rowid())
     }
 
-    pub(super) fn unqueue(&self, number: i64) -> Stored<()> {
-        self.execute("UPDATE dead_letters SET queued = 0 WHERE number = ?1", [number])?;
+    pub(super) fn unqueue(&self, number: i64, successor: Option<RunKey>) -> Stored<()> {
+        self.execute(
+            "UPDATE dead_letters SET queued = 0, successor = ?2 WHERE number = ?1",
+            params![number, successor],
+        )?;
         Ok(())
     }
 
@@ -90,5 +93,6 @@ fn dead_letter(row: &Row<'_>) -> Stored<DeadLetter> {
         failed: serde_json::from_str(&failed)?,
         callback: callback.as_deref().map(serde_json::from_str).transpose()?,
         is_queued: row.get(6)?,
+        successor: row.get(7)?,
     })
 }

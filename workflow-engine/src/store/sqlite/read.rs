@@ -5,13 +5,14 @@ use workflow::client::{DlqFilter, RunFilter, RunState};
 
 use super::Sqlite;
 use crate::store::{
-    Attempts, DeadLetter, Delivery, DeliveryKind, Entry, Identity, Reader, Run, RunKey, StoreError, Stored,
-    Waiter,
+    Attempts, Awaited, DeadLetter, Delivery, DeliveryKind, Entry, Identity, Reader, Run, RunKey, StoreError,
+    Stored, StoredNotification, Waiter,
 };
 
 const RUN: &str = "SELECT key, id, state, created_at, finished_at, url, config, output, wake_at FROM runs";
 const DELIVERY: &str = "SELECT id, run, position, due, attempt, errors, kind FROM deliveries";
-const WAITER: &str = "SELECT id, event, run, step_id, deadline, detail FROM waiters";
+const ENTRY: &str = "SELECT position, code, at, data FROM history";
+const WAITER: &str = "SELECT id, event, deadline, child, run, step_id, detail FROM waiters";
 
 impl Sqlite {
     /// Runs a query of several statements, all of which see the same state.
@@ -61,6 +62,14 @@ impl Sqlite {
         self.one(&sql, params![run, event], waiter)
     }
 
+    pub(super) fn find_waiter_of_step(&self, run: RunKey, step_id: u32) -> Stored<Option<Waiter>> {
+        self.one(&format!("{WAITER} WHERE run = ?1 AND step_id = ?2"), params![run, step_id], waiter)
+    }
+
+    pub(super) fn find_waiters_for_end(&self, of: RunKey) -> Stored<Vec<Waiter>> {
+        self.many(&format!("{WAITER} WHERE child = ?1 ORDER BY id"), [of], waiter)
+    }
+
     pub(super) fn find_due_waiters(&self, until: i64, limit: u32) -> Stored<Vec<Waiter>> {
         let sql = format!("{WAITER} WHERE deadline <= ?1 ORDER BY deadline, id LIMIT ?2");
         self.many(&sql, params![until, limit], waiter)
@@ -75,14 +84,19 @@ impl Sqlite {
     }
 
     pub(super) fn find_entry(&self, run: RunKey, code: i64) -> Stored<Option<Entry>> {
-        let sql = "SELECT position, code, at, data FROM history WHERE run = ?1 AND code = ?2";
-        self.one(sql, [run, code], entry)
+        self.one(&format!("{ENTRY} WHERE run = ?1 AND code = ?2"), [run, code], entry)
     }
 
-    pub(super) fn take_oldest_notification(&self, run: RunKey, event: &str) -> Stored<Option<Vec<u8>>> {
+    pub(super) fn take_oldest_notification(
+        &self,
+        run: RunKey,
+        event: &str,
+    ) -> Stored<Option<StoredNotification>> {
         let sql = "DELETE FROM notifications WHERE id = (SELECT id FROM notifications WHERE run = ?1 AND event = ?2 \
-                   ORDER BY id LIMIT 1) RETURNING data";
-        self.one(sql, params![run, event], |row| Ok(row.get(0)?))
+                   ORDER BY id LIMIT 1) RETURNING data, is_request";
+        self.one(sql, params![run, event], |row| {
+            Ok(StoredNotification { data: row.get(0)?, is_request: row.get(1)? })
+        })
     }
 
     pub(super) fn find_answer(&self, key: &str) -> Stored<Option<Vec<u8>>> {
@@ -109,14 +123,25 @@ impl Reader for Sqlite {
     }
 
     fn history(&self, run: RunKey, up_to: i64) -> Stored<Vec<Entry>> {
-        let sql = "SELECT position, code, at, data FROM history WHERE run = ?1 AND position <= ?2";
-        let mut entries = self.many(sql, [run, up_to], entry)?;
+        let sql = format!("{ENTRY} WHERE run = ?1 AND code >= 0 AND position <= ?2");
+        let mut entries = self.many(&sql, [run, up_to], entry)?;
         entries.sort_unstable_by_key(|entry| entry.position);
         Ok(entries)
     }
 
     fn payload(&self, run: RunKey) -> Stored<Option<Vec<u8>>> {
         Ok(self.find_entry(run, Identity::Init.code())?.map(|entry| entry.data))
+    }
+
+    fn requests(&self, run: RunKey) -> Stored<Vec<Entry>> {
+        let sql = format!("{ENTRY} WHERE run = ?1 AND code < 0 AND code % 2 = 0");
+        let mut entries = self.many(&sql, [run], entry)?;
+        entries.sort_unstable_by_key(|entry| entry.position);
+        Ok(entries)
+    }
+
+    fn entry_at(&self, position: i64) -> Stored<Option<Entry>> {
+        self.one(&format!("{ENTRY} WHERE position = ?1"), [position], entry)
     }
 
     fn attempts(&self, run: RunKey) -> Stored<Vec<Attempts>> {
@@ -220,13 +245,19 @@ fn delivery(row: &Row<'_>) -> Stored<Delivery> {
 }
 
 fn waiter(row: &Row<'_>) -> Stored<Waiter> {
+    let event: Option<String> = row.get(1)?;
+    let child: Option<RunKey> = row.get(3)?;
+    let awaited = match (event, child) {
+        (Some(id), _) => Awaited::Event { id, deadline: row.get(2)? },
+        (None, Some(child)) => Awaited::End(child),
+        (None, None) => Awaited::Answer,
+    };
     Ok(Waiter {
         id: row.get(0)?,
-        event: row.get(1)?,
-        run: row.get(2)?,
-        step_id: row.get(3)?,
-        deadline: row.get(4)?,
-        detail: serde_json::from_str(row.get_ref(5)?.as_str().map_err(rusqlite::Error::from)?)?,
+        awaited,
+        run: row.get(4)?,
+        step_id: row.get(5)?,
+        detail: serde_json::from_str(row.get_ref(6)?.as_str().map_err(rusqlite::Error::from)?)?,
     })
 }
 

@@ -5,8 +5,8 @@ use workflow::client::RunFilter;
 
 use super::{Sqlite, read::state_code};
 use crate::store::{
-    Appended, Attempts, Delivery, Identity, LastIds, NewDeadLetter, NewRun, RunEnd, RunKey, Store, Stored,
-    ToldFailure, Waiter,
+    Appended, Attempts, Awaited, Delivery, Identity, LastIds, NewDeadLetter, NewRun, RunEnd, RunKey, Store,
+    Stored, StoredNotification, ToldFailure, Waiter,
 };
 
 impl Sqlite {
@@ -131,14 +131,20 @@ impl Store for Sqlite {
     }
 
     fn insert_waiter(&mut self, waiter: &Waiter) -> Stored<()> {
+        let (event, deadline, child) = match &waiter.awaited {
+            Awaited::Event { id, deadline } => (Some(id), Some(deadline), None),
+            Awaited::Answer => (None, None, None),
+            Awaited::End(child) => (None, None, Some(child)),
+        };
         self.execute(
-            "INSERT INTO waiters (id, event, run, step_id, deadline, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO waiters (id, event, deadline, child, run, step_id, detail) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 waiter.id,
-                waiter.event,
+                event,
+                deadline,
+                child,
                 waiter.run,
                 waiter.step_id,
-                waiter.deadline,
                 serde_json::to_string(&waiter.detail)?
             ],
         )?;
@@ -149,9 +155,12 @@ impl Store for Sqlite {
         self.find_oldest_waiter(run, event)
     }
 
-    fn has_waiter(&mut self, run: RunKey, step_id: u32) -> Stored<bool> {
-        let sql = "SELECT 1 FROM waiters WHERE run = ?1 AND step_id = ?2";
-        Ok(self.number(sql, params![run, step_id])?.is_some())
+    fn waiter_of_step(&mut self, run: RunKey, step_id: u32) -> Stored<Option<Waiter>> {
+        self.find_waiter_of_step(run, step_id)
+    }
+
+    fn waiters_for_end(&mut self, of: RunKey) -> Stored<Vec<Waiter>> {
+        self.find_waiters_for_end(of)
     }
 
     fn count_waiters(&mut self, run: RunKey) -> Stored<u32> {
@@ -169,18 +178,23 @@ impl Store for Sqlite {
     }
 
     fn next_waiter_due(&mut self) -> Stored<Option<i64>> {
-        self.number("SELECT deadline FROM waiters ORDER BY deadline LIMIT 1", [])
+        self.number("SELECT deadline FROM waiters WHERE deadline IS NOT NULL ORDER BY deadline LIMIT 1", [])
     }
 
-    fn store_notification(&mut self, run: RunKey, event: &str, data: &[u8]) -> Stored<()> {
+    fn store_notification(
+        &mut self,
+        run: RunKey,
+        event: &str,
+        notification: &StoredNotification,
+    ) -> Stored<()> {
         self.execute(
-            "INSERT INTO notifications (run, event, data) VALUES (?1, ?2, ?3)",
-            params![run, event, data],
+            "INSERT INTO notifications (run, event, data, is_request) VALUES (?1, ?2, ?3, ?4)",
+            params![run, event, notification.data, notification.is_request],
         )?;
         Ok(())
     }
 
-    fn take_notification(&mut self, run: RunKey, event: &str) -> Stored<Option<Vec<u8>>> {
+    fn take_notification(&mut self, run: RunKey, event: &str) -> Stored<Option<StoredNotification>> {
         self.take_oldest_notification(run, event)
     }
 
@@ -221,8 +235,8 @@ impl Store for Sqlite {
         self.add_dead_letter(letter)
     }
 
-    fn remove_dead_letter(&mut self, number: i64) -> Stored<()> {
-        self.unqueue(number)
+    fn remove_dead_letter(&mut self, number: i64, successor: Option<RunKey>) -> Stored<()> {
+        self.unqueue(number, successor)
     }
 
     fn set_callback(&mut self, number: i64, callback: Option<&ToldFailure>) -> Stored<()> {
