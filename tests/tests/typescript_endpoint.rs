@@ -372,6 +372,26 @@ async fn a_parallel_group_is_resumed() {
     }
 }
 
+/// What was answered is told the resumed run; the call is not made again.
+#[tokio::test]
+async fn a_run_is_resumed_that_could_not_be_told_the_answer_to_its_call() {
+    let dev = dev_or_skip!();
+    let url = format!("{}/calling", dev.url);
+    let run = dev.client.trigger_url(url, &()).retries(0).await.unwrap().workflow_run_id;
+    let log = dev.told(&run).await;
+    assert_eq!(log.workflow_state, RunState::RunFailed);
+    let http = http_client_builder().unwrap().build().unwrap();
+    http.post(format!("{}/mend", dev.url)).send().await.unwrap();
+    let resumed = dev.client.dlq().resume(log.dlq_id.unwrap()).await.unwrap().workflow_runs.remove(0);
+    assert_eq!(
+        dev.output(&resumed.workflow_run_id).await,
+        json!({ "status": 200, "body": { "paid": true } })
+    );
+    assert_eq!(dev.endpoint.line().await, "called");
+    dev.trigger("/guarded", json!({ "key": "d", "failures": 0 })).await;
+    assert_eq!(dev.endpoint.line().await, "first d", "the call was made once");
+}
+
 #[tokio::test]
 async fn a_workflow_cancels_itself() {
     let dev = dev_or_skip!();

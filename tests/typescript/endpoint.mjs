@@ -154,6 +154,30 @@ app.post(
   }),
 );
 
+// The endpoint is broken from the time on at which the third party is called until it is mended.
+let broken = false;
+app.get("/third-party", (context) => {
+  say("called");
+  broken = true;
+  return context.json({ paid: true });
+});
+app.post("/mend", (context) => {
+  broken = false;
+  return context.text("mended");
+});
+
+app.post(
+  "/calling",
+  serve(async (context) => {
+    if (broken) throw new Error("the endpoint is broken");
+    const { status, body } = await context.call("call", {
+      url: new URL("/third-party", context.url).href,
+      method: "GET",
+    });
+    return await context.run("after", () => ({ status, body }));
+  }),
+);
+
 app.get("/not-a-workflow", (context) => context.text("hello"));
 app.post("/not-a-workflow", (context) => context.text("hello"));
 

@@ -7,3 +7,4 @@ mod guarded;
 mod revived;
 mod told;
 mod told_elsewhere;
+mod webhooks;
