@@ -22,7 +22,6 @@ use std::{
 use axum::{Router, extract::State, routing::post};
 use serde::{Deserialize, Serialize};
 use workflow::{
-    __private::{WorkflowFn, WorkflowOptions},
     Client, ClientError, FailedRun, WaitResult, WorkflowContext,
     client::{CallbackState, DlqQuery, LogQuery, RunLog, RunState},
     workflow,
@@ -93,25 +92,15 @@ struct Heard {
 }
 
 /// Fails after a step. Its failure function says so.
-#[allow(non_camel_case_types, reason = "a workflow is named as its function")]
-struct doomed;
+#[workflow(on_failure = say_failure)]
+async fn doomed(ctx: WorkflowContext<u64>, State(executions): State<Executions>) -> workflow::Result<()> {
+    ctx.run("one", async || Ok(executions.executed(ctx.workflow_run_id(), "1", &[]))).await?;
+    Err(workflow::Error::non_retryable(format!("number {} is doomed", ctx.request_payload())))
+}
 
-impl WorkflowFn for doomed {
-    const NAME: &'static str = "doomed";
-    const OPTIONS: WorkflowOptions = WorkflowOptions::new().handles_failure();
-    type Context = WorkflowContext<u64>;
-    type Args = (State<Executions>,);
-    type Return = workflow::Result<()>;
-
-    async fn call(ctx: Self::Context, (State(executions),): Self::Args) -> Self::Return {
-        ctx.run("one", async || Ok(executions.executed(ctx.workflow_run_id(), "1", &[]))).await?;
-        Err(workflow::Error::non_retryable(format!("number {} is doomed", ctx.request_payload())))
-    }
-
-    async fn failed(failed: FailedRun<u64>, _: Self::Args) -> workflow::Result<String> {
-        say(&format!("told {} {}", failed.workflow_run_id(), failed.dlq_id()));
-        Ok("null".to_owned())
-    }
+async fn say_failure(failed: FailedRun<u64>, _: State<Executions>) -> workflow::Result<()> {
+    say(&format!("told {} {}", failed.workflow_run_id(), failed.dlq_id()));
+    Ok(())
 }
 
 /// Writes a line in one call, so that it is there as a whole or not at all.

@@ -5,11 +5,7 @@ use std::time::Duration;
 use axum::{Router, extract::State, routing::post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use workflow::{
-    __private::{WorkflowFn, WorkflowOptions},
-    Error, FailedRun, WorkflowContext,
-    client::DlqMessage,
-};
+use workflow::{Error, FailedRun, WorkflowContext, client::DlqMessage, workflow};
 use workflow_axum::serve;
 use workflow_tests::{Probe, TestApp, eventually};
 
@@ -34,55 +30,46 @@ pub fn fails_once() -> Plan {
     Plan { failures: 1, ..Plan::default() }
 }
 
-#[allow(non_camel_case_types, reason = "a workflow is named as its function")]
-pub struct guarded;
-
-impl WorkflowFn for guarded {
-    const NAME: &'static str = "guarded";
-    const OPTIONS: WorkflowOptions = WorkflowOptions::new().handles_failure();
-    type Context = WorkflowContext<Plan>;
-    type Args = (State<Probe>,);
-    type Return = workflow::Result<Vec<usize>>;
-
-    async fn call(ctx: Self::Context, (State(probe),): Self::Args) -> Self::Return {
-        let plan = ctx.request_payload();
-        let first = ctx.run("first", async || Ok(probe.pass("first"))).await?;
-        let charge = ctx
-            .run("charge", async || match probe.pass("charge") {
-                count if count > plan.failures => Ok(count),
-                _ if plan.for_good => Err(Error::non_retryable("the card was declined")),
-                _ => Err(Error::msg("the bank is closed")),
-            })
-            .await?;
-        let last = ctx.run("last", async || Ok(probe.pass("last"))).await?;
-        Ok(vec![first, charge, last])
-    }
-
-    async fn failed(failed: FailedRun<Plan>, (State(probe),): Self::Args) -> workflow::Result<String> {
-        let count = probe.pass("function begins");
-        if failed.request_payload().hold {
-            probe.hold("function").await;
-        }
-        if count <= failed.request_payload().function_failures {
-            return Err(Error::msg(format!("nobody answers, {count}")));
-        }
-        Ok(json!({
-            "failures": failed.request_payload().failures,
-            "run": failed.workflow_run_id(),
-            "url": failed.url(),
-            "labels": failed.labels(),
-            "user": failed.headers().get("x-user").map(|user| user.to_str().unwrap()),
-            "status": failed.status(),
-            "message": failed.message(),
-            "step": failed.response_headers()["upstash-error-step-name"],
-            "dlqId": failed.dlq_id(),
+/// Three steps, of which the second fails.
+#[workflow(on_failure = note_failure)]
+pub async fn guarded(ctx: WorkflowContext<Plan>, State(probe): State<Probe>) -> workflow::Result<Vec<usize>> {
+    let plan = ctx.request_payload();
+    let first = ctx.run("first", async || Ok(probe.pass("first"))).await?;
+    let charge = ctx
+        .run("charge", async || match probe.pass("charge") {
+            count if count > plan.failures => Ok(count),
+            _ if plan.for_good => Err(Error::non_retryable("the card was declined")),
+            _ => Err(Error::msg("the bank is closed")),
         })
-        .to_string())
+        .await?;
+    let last = ctx.run("last", async || Ok(probe.pass("last"))).await?;
+    Ok(vec![first, charge, last])
+}
+
+/// Passes the place `function begins`, and gives everything that it was told.
+async fn note_failure(failed: FailedRun<Plan>, State(probe): State<Probe>) -> workflow::Result<Value> {
+    let count = probe.pass("function begins");
+    if failed.request_payload().hold {
+        probe.hold("function").await;
     }
+    if count <= failed.request_payload().function_failures {
+        return Err(Error::msg(format!("nobody answers, {count}")));
+    }
+    Ok(json!({
+        "failures": failed.request_payload().failures,
+        "run": failed.workflow_run_id(),
+        "url": failed.url(),
+        "labels": failed.labels(),
+        "user": failed.headers().get("x-user").map(|user| user.to_str().unwrap()),
+        "status": failed.status(),
+        "message": failed.message(),
+        "step": failed.response_headers()["upstash-error-step-name"],
+        "dlqId": failed.dlq_id(),
+    }))
 }
 
 /// A group of four: a step, another one that is held at the place `right` and fails in its first attempts, a wait, and a sleep.
-#[workflow::workflow]
+#[workflow]
 pub async fn group(ctx: WorkflowContext<usize>, State(probe): State<Probe>) -> workflow::Result<Value> {
     let failures = *ctx.request_payload();
     ctx.run("before", async || Ok(probe.pass("before"))).await?;
