@@ -4,6 +4,7 @@
 
 mod bulk;
 mod guarded;
+mod messages;
 mod revived;
 mod told;
 mod told_elsewhere;
