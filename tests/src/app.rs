@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tempfile::TempDir;
 use workflow::{
     Client, ClientError,
-    client::{GroupKind, Notified, RunLog, StepError, StepLog},
+    client::{CallbackState, GroupKind, Notified, RunLog, RunState, StepError, StepLog},
 };
 use workflow_engine::{Engine, ManualClock};
 
@@ -131,6 +131,16 @@ impl TestApp {
     pub async fn ended(&self, run: &str) -> RunLog {
         eventually(format!("the run `{run}` ends"), async || {
             Some(self.log(run).await).filter(RunLog::is_ended)
+        })
+        .await
+    }
+
+    /// Waits until a run has failed and whoever is to be told of it was told, or will not be told any more.
+    pub async fn failed_and_told(&self, run: &str) -> RunLog {
+        eventually(format!("the failure of `{run}` is told"), async || {
+            let log = Some(self.log(run).await).filter(|log| log.workflow_state == RunState::RunFailed)?;
+            let told = log.failure_function.as_ref().map(|function| function.state);
+            (told != Some(CallbackState::InProgress)).then_some(log)
         })
         .await
     }

@@ -44,6 +44,57 @@ fn nothing_acknowledged_is_lost_and_no_committed_step_runs_again_when_the_proces
     println!("{KILLS} kills, {count} pairs of runs, {} step bodies", witness.executions);
 }
 
+/// A run that has failed is in the dead letter queue and its failure is told, whenever the process dies; and a resumed run is one
+/// new run, which does not run the recorded step again.
+#[test]
+fn no_failure_is_lost_or_resumed_twice_when_the_process_is_killed() {
+    let seed: u64 = rand::random();
+    println!("seed {seed}");
+    let mut random = SmallRng::seed_from_u64(seed);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("crash.db");
+    let mut lines: Vec<String> = Vec::new();
+    let mut next = 0;
+    for _ in 0..KILLS / 2 {
+        let mut process = Process::start(&file, "fail", next);
+        let until = random.random_range(1..60);
+        lines.extend(process.lines.by_ref().take(until).map(Result::unwrap));
+        process.child.kill().unwrap();
+        // What it had said before it died.
+        lines.extend(process.lines.by_ref().map(Result::unwrap));
+        process.child.wait().unwrap();
+        let begun = lines.iter().filter_map(|line| line.strip_prefix("begin ")?.parse::<u64>().ok());
+        next = begun.max().map_or(0, |last| last + 1);
+    }
+    let mut process = Process::start(&file, "told", next);
+    lines.extend(process.lines.by_ref().map(Result::unwrap));
+    assert!(process.child.wait().unwrap().success());
+    assert_eq!(lines.last().map(String::as_str), Some("settled"));
+
+    let said = |word: &str| -> Vec<Vec<&str>> {
+        let words = lines.iter().map(|line| line.split(' ').collect::<Vec<_>>());
+        words.filter(|words| words[0] == word).collect()
+    };
+    let failed: HashSet<&str> = said("failed").into_iter().map(|words| words[1]).collect();
+    let told: HashSet<&str> = said("told").into_iter().map(|words| words[1]).collect();
+    assert_eq!(failed, told, "each run that has failed was told, and no other");
+    let triggered: HashSet<String> =
+        said("triggered").into_iter().map(|words| format!("wfr_{}", words[1])).collect();
+    assert!(triggered.iter().all(|run| failed.contains(run.as_str())));
+    let absent: Vec<String> = said("absent").into_iter().map(|words| format!("wfr_{}", words[1])).collect();
+    assert!(absent.iter().all(|run| !triggered.contains(run)), "an acknowledged trigger was lost");
+
+    let resumed = said("resumed");
+    let (from, to): (HashSet<&str>, HashSet<&str>) = resumed.iter().map(|words| (words[1], words[2])).unzip();
+    assert!(!resumed.is_empty());
+    assert_eq!((from.len(), to.len()), (resumed.len(), resumed.len()), "a run was resumed twice");
+    assert!(to.iter().all(|run| failed.contains(run)), "an acknowledged new run was lost");
+    let again: Vec<_> = said("step").into_iter().filter(|words| to.contains(words[1])).collect();
+    assert!(again.is_empty(), "the recorded step ran again: {again:?}");
+    // Runs that nobody knows of came of a resumption whose answer was lost: one for each kill at most.
+    assert!(failed.len() <= next as usize + to.len() + KILLS as usize / 2);
+}
+
 struct Process {
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,

@@ -99,6 +99,7 @@ async fn remote_parent(State((engine, base)): Remote, map: HeaderMap, body: Byte
         })
         .to_string()
         .into(),
+        ..Message::default()
     };
     // Sent again, as after a lost answer, it names another child; the first one counts.
     for (id, is_repeated) in [("first", false), ("second", true)] {
@@ -132,6 +133,7 @@ async fn remote_caller(State((engine, base)): Remote, map: HeaderMap, body: Byte
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
             body: step.to_string().into(),
+            ..Message::default()
         };
         return answered(engine.publish(vec![message]).await.map(drop));
     }
@@ -179,7 +181,7 @@ async fn call(
         ("Upstash-Callback-Forward-Upstash-Workflow-Concurrent", "1"),
     ];
     let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    let message = Message { destination: url.to_owned(), headers, body: Bytes::new() };
+    let message = Message { destination: url.to_owned(), headers, ..Message::default() };
     engine.publish(vec![message]).await.map(|mut published| published.remove(0))
 }
 

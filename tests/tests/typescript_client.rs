@@ -424,3 +424,42 @@ async fn errors_reach_the_client_with_their_status() {
     let error = stranger.try_call("logs", json!({})).await.unwrap_err();
     assert_eq!(error["status"], 401);
 }
+
+#[tokio::test]
+async fn the_dead_letter_queue() {
+    if !typescript::is_available() {
+        return;
+    }
+    let app = App::start().await;
+    let client = &app.client;
+    // Nobody listens there.
+    let nowhere = "http://127.0.0.1:9/wf";
+    for number in 0..4 {
+        let trigger = json!({ "url": nowhere, "body": { "number": number }, "retries": 0, "label": "l" });
+        client.call("trigger", trigger).await;
+    }
+    let failed = async || {
+        let page = client.call("dlq.list", json!({ "filter": { "label": "l" } })).await;
+        page["messages"].as_array().unwrap().clone()
+    };
+    let messages = eventually("all have failed, and it could not be told", async || {
+        let told = |message: &Value| message["failureCallbackInfo"]["state"] == "CALLBACK_FAIL";
+        Some(failed().await).filter(|messages| messages.len() == 4 && messages.iter().all(told))
+    })
+    .await;
+    assert_eq!(messages[0]["body"], r#"{"number":3}"#);
+    assert_eq!((&messages[0]["workflowUrl"], &messages[0]["responseStatus"]), (&json!(nowhere), &json!(0)));
+    let ids: Vec<_> = messages.iter().map(|message| message["dlqId"].clone()).collect();
+
+    let retried = client.call("dlq.retryFailureFunction", json!({ "dlqId": ids[0] })).await;
+    assert_eq!(retried["workflowRunId"], messages[0]["workflowRunId"]);
+    let legacy = client.call("dlq.resume", json!({ "dlqId": ids[0] })).await;
+    assert!(legacy["workflowRunId"].as_str().unwrap().starts_with("wfr_"));
+    let several = client.call("dlq.restart", json!({ "dlqIds": [ids[1], ids[2]] })).await;
+    assert_eq!(several["workflowRuns"].as_array().unwrap().len(), 2);
+    assert_eq!(client.call("dlq.delete", json!({ "dlqIds": [ids[1], ids[3]] })).await["deleted"], 1);
+    // The new runs fail as well.
+    eventually("three have failed again", async || (failed().await.len() == 3).then_some(())).await;
+    assert_eq!(client.call("dlq.delete", json!({ "all": true })).await["deleted"], 3);
+    assert_eq!(failed().await, [] as [Value; 0]);
+}

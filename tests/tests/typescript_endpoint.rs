@@ -18,6 +18,7 @@ use std::{
     process::{Command as StdCommand, Stdio},
 };
 
+use axum::{Router, http::HeaderMap, routing::post};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -26,9 +27,9 @@ use tokio::{
 };
 use workflow::{
     Client, FlowControl,
-    client::{GroupKind, RunLog, RunState, http_client_builder},
+    client::{CallbackState, GroupKind, RunLog, RunState, StepState, http_client_builder},
 };
-use workflow_tests::eventually;
+use workflow_tests::{Served, eventually};
 
 use self::typescript::Script;
 
@@ -256,6 +257,141 @@ async fn failures_are_retried_or_not() {
     // Had a step run more often, its line would come before this one.
     let run = dev.trigger("/late-wait", json!(null)).await;
     assert_eq!(dev.endpoint.line().await, format!("announce {run}"));
+}
+
+impl Dev {
+    /// Waits until a run has failed and its failure was told.
+    async fn told(&self, run: &str) -> RunLog {
+        eventually(format!("the failure of `{run}` is told"), async || {
+            let log = self.ended(run).await;
+            let state = log.failure_function.as_ref().map(|function| function.state);
+            (state != Some(CallbackState::InProgress)).then_some(log)
+        })
+        .await
+    }
+}
+
+#[tokio::test]
+async fn a_failure_function_is_told_and_retried_and_its_run_resumed() {
+    let dev = dev_or_skip!();
+    let url = format!("{}/guarded", dev.url);
+    let payload = json!({ "key": "a", "failures": 1, "functionFailures": 2 });
+    let trigger = dev.client.trigger_url(&url, &payload).retries(1).retry_delay("0").label("retail");
+    let run = trigger.header("X-User", "ann").await.unwrap().workflow_run_id;
+    let log = dev.told(&run).await;
+    assert_eq!(log.workflow_state, RunState::RunFailed);
+    let function = log.failure_function.unwrap();
+    assert_eq!((function.state, function.errors.len()), (CallbackState::Failed, 2), "{function:?}");
+    assert!(function.errors[1].error.contains("nobody answers"), "{function:?}");
+    assert_eq!((function.fail_status, function.fail_response.as_str()), (489, "the card was declined"));
+    for line in ["first a", "failed a", "failed a"] {
+        assert_eq!(dev.endpoint.line().await, line);
+    }
+
+    let dlq = dev.client.dlq();
+    let id = log.dlq_id.unwrap();
+    dlq.retry_failure_function(&id).await.unwrap();
+    let function = dev.told(&run).await.failure_function.unwrap();
+    assert_eq!(function.state, CallbackState::Success);
+    let result: Value = serde_json::from_str(&function.response_body.unwrap()).unwrap();
+    let expected = json!({ "result": {
+        "key": "a", "workflowRunId": run, "url": url, "user": "ann", "label": "retail", "never": ["true"],
+        "failStatus": 489, "failResponse": "the card was declined",
+    }});
+    assert_eq!(result, expected);
+    assert_eq!(dev.endpoint.line().await, "failed a");
+
+    let message = dlq.get(&id).await.unwrap().unwrap();
+    assert_eq!((message.response_status, message.url.as_str()), (489, url.as_str()));
+    assert_eq!(message.body.as_deref(), Some(payload.to_string().as_str()));
+    let resumed = dlq.resume(&*id).await.unwrap().workflow_runs.remove(0).workflow_run_id;
+    assert_eq!(dev.output(&resumed).await, json!("charged a"));
+    let restarted = dev.trigger("/guarded", json!({ "key": "b", "failures": 1 })).await;
+    let id = dev.told(&restarted).await.dlq_id.unwrap();
+    let restarted = dlq.restart(id).await.unwrap().workflow_runs.remove(0).workflow_run_id;
+    assert_eq!(dev.output(&restarted).await, json!("charged b"));
+    // The first step did not run again when the run was resumed, and did when it was restarted.
+    for line in ["first b", "failed b", "first b"] {
+        assert_eq!(dev.endpoint.line().await, line);
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_without_a_failure_function_says_so() {
+    let dev = dev_or_skip!();
+    let run = dev.trigger("/fail", json!({ "forGood": true })).await;
+    assert_eq!(dev.told(&run).await.failure_function, None);
+}
+
+#[tokio::test]
+async fn a_failure_url_is_told_instead_of_the_workflow() {
+    let dev = dev_or_skip!();
+    let (sent, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let listener = Served::start(Router::new().route(
+        "/failures",
+        post(async move |headers: HeaderMap, body: String| {
+            let named = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+            let run = named("upstash-workflow-runid");
+            sent.send((run, named("upstash-workflow-sdk-version"), body)).unwrap();
+        }),
+    ))
+    .await;
+    let payload = json!({ "key": "c", "failures": 9 });
+    let trigger = dev.client.trigger_url(format!("{}/guarded", dev.url), &payload);
+    let run = trigger.failure_url(format!("{}/failures", listener.url())).await.unwrap().workflow_run_id;
+    let log = dev.told(&run).await;
+    assert_eq!(log.failure_function.unwrap().state, CallbackState::Success);
+    let (named, version, body) = told.recv().await.unwrap();
+    assert_eq!((named, version), (Some(run), None));
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((&body["status"], &body["dlqId"]), (&json!(489), &json!(log.dlq_id)));
+}
+
+/// Protocol, section I, decision 5: what failed and what has no result is begun again, what has one is not.
+#[tokio::test]
+async fn a_parallel_group_is_resumed() {
+    let dev = dev_or_skip!();
+    let run = dev.trigger("/group", json!(null)).await;
+    dev.waiting("group-event").await;
+    eventually("the other steps are recorded", async || {
+        let log = dev.log(&run).await;
+        let group = log.steps.iter().find(|group| group.kind == GroupKind::Parallel)?;
+        let done = group.steps.iter().filter(|step| step.state == Some(StepState::StepSuccess));
+        (done.count() == 2).then_some(())
+    })
+    .await;
+    let http = http_client_builder().unwrap().build().unwrap();
+    http.post(format!("{}/open", dev.url)).send().await.unwrap();
+    let id = dev.ended(&run).await.dlq_id.unwrap();
+    assert_eq!(dev.client.get_waiters("group-event").await.unwrap(), []);
+    let resumed = dev.client.dlq().resume(id).await.unwrap().workflow_runs.remove(0).workflow_run_id;
+    dev.waiting("group-event").await;
+    dev.client.notify("group-event", &7).await.unwrap();
+    let event = json!({ "eventData": 7, "timeout": false });
+    assert_eq!(dev.output(&resumed).await, json!({ "left": "left", "right": "right", "event": event }));
+    for line in ["before", "left", "after"] {
+        assert_eq!(dev.endpoint.line().await, line);
+    }
+}
+
+/// What was answered is told the resumed run; the call is not made again.
+#[tokio::test]
+async fn a_run_is_resumed_that_could_not_be_told_the_answer_to_its_call() {
+    let dev = dev_or_skip!();
+    let url = format!("{}/calling", dev.url);
+    let run = dev.client.trigger_url(url, &()).retries(0).await.unwrap().workflow_run_id;
+    let log = dev.told(&run).await;
+    assert_eq!(log.workflow_state, RunState::RunFailed);
+    let http = http_client_builder().unwrap().build().unwrap();
+    http.post(format!("{}/mend", dev.url)).send().await.unwrap();
+    let resumed = dev.client.dlq().resume(log.dlq_id.unwrap()).await.unwrap().workflow_runs.remove(0);
+    assert_eq!(
+        dev.output(&resumed.workflow_run_id).await,
+        json!({ "status": 200, "body": { "paid": true } })
+    );
+    assert_eq!(dev.endpoint.line().await, "called");
+    dev.trigger("/guarded", json!({ "key": "d", "failures": 0 })).await;
+    assert_eq!(dev.endpoint.line().await, "first d", "the call was made once");
 }
 
 #[tokio::test]

@@ -5,14 +5,12 @@
 mod vectors;
 
 use serde_json::{Value, json};
-use workflow_tests::{Answer, ELSEWHERE, TestApi};
+use workflow_tests::{Answer, ELSEWHERE, TestApi, eventually};
 
 use self::vectors::{Exchange, Vector, all};
 
 /// Recorded calls that are not replayed, by the beginning of the file name, with the reason.
 const NOT_REPLAYED: &[(&str, &str)] = &[
-    ("dlq-", "the dead letter queue has no routes yet"),
-    ("error-404", "asks for a dead letter, as above"),
     ("error-429-daily", "the recorder played an account limit, and this engine has no accounts"),
     ("error-500-empty", "the recorder played a fault of the engine"),
 ];
@@ -288,19 +286,202 @@ async fn signing_keys_are_shown_and_exchanged() {
     }
 }
 
-#[tokio::test]
-async fn routes_that_do_not_exist_yet_say_so() {
+/// An engine whose dead letter queue has three runs of the recorded workflow: nobody answers there, and no attempt is repeated.
+async fn with_failed_runs() -> (TestApi, Vec<String>) {
     let api = TestApi::start().await;
-    let mut asked = 0;
-    for vector in all().iter().filter(|v| v.scenario.starts_with("dlq-") || v.scenario == "error-404") {
-        for exchange in &vector.exchanges {
-            let answer = send(&api, exchange).await;
-            assert_eq!(answer.status, 404, "{}: {answer:?}", vector.scenario);
-            assert!(answer.error().contains("no route"), "{}: {answer:?}", vector.scenario);
-            asked += 1;
-        }
+    for number in 0..3 {
+        let id = format!("wfr_{number}");
+        let headers = [
+            ("upstash-workflow-runid", id.as_str()),
+            ("upstash-retries", "0"),
+            ("upstash-label", "l"),
+            ("content-type", "application/json"),
+        ];
+        let path = format!("/v2/trigger/{ELSEWHERE}");
+        assert_eq!(api.send("POST", &path, &headers, r#"{"a":1}"#).await.status, 200);
     }
-    assert_eq!(asked, 16);
+    // Telling it fails as well.
+    let ids = eventually("three runs have failed, and it could not be told", async || {
+        let path = "/v2/workflows/dlq?failureFunctionState=CALLBACK_FAIL";
+        let page = api.send("GET", path, &[], "").await.json();
+        let messages = page["messages"].as_array().unwrap();
+        let ids = messages.iter().map(|message| message["dlqId"].as_str().unwrap().to_owned());
+        (messages.len() == 3).then(|| ids.collect())
+    })
+    .await;
+    (api, ids)
+}
+
+/// A recorded call with ids of our own.
+fn about(scenario: &str, ids: &[String]) -> Vector {
+    let mut vector = Vector::load(scenario);
+    for (recorded, id) in ["d1", "d2"].into_iter().zip(ids) {
+        let path = &mut vector.exchanges[0].request.path;
+        *path = path
+            .replace(recorded, id)
+            .replace("http%3A%2F%2Fapp.test%2Fwf", "http%3A%2F%2F127.0.0.1%3A9%2Fwf");
+    }
+    vector
+}
+
+async fn failed_runs(api: &TestApi) -> Value {
+    api.send("GET", "/v2/dlq?source=workflow", &[], "").await.json()["messages"].clone()
+}
+
+#[tokio::test]
+async fn failed_runs_are_listed() {
+    let (api, _) = with_failed_runs().await;
+    let vector = Vector::load("dlq-list");
+    let answer = replay(&api, &vector).await;
+    assert_eq!(answer.status, 200);
+    let mut body = answer.json();
+    assert_eq!(body["cursor"], "");
+    body["messages"].as_array_mut().unwrap().truncate(1);
+    let mut recorded = vector.exchanges[0].response.json();
+    // Names of headers have no capitals here, and nobody has answered.
+    recorded["messages"][0]["header"] = json!({ "content-type": ["application/json"] });
+    recorded["messages"][0]["responseHeader"] = json!({});
+    fits(&recorded, &body, "dlq-list");
+    let message = &body["messages"][0];
+    assert_eq!(message["workflowRunId"], "wfr_2");
+    assert_eq!((&message["body"], &message["responseStatus"]), (&json!(r#"{"a":1}"#), &json!(0)));
+    assert_eq!(message["failureCallback"], ELSEWHERE);
+    assert_eq!(message["failureCallbackInfo"]["state"], "CALLBACK_FAIL");
+
+    let id = message["dlqId"].as_str().unwrap();
+    let one = api.send("GET", &format!("/v2/workflows/dlq/{id}"), &[], "").await;
+    assert_eq!((one.status.as_u16(), &one.json()), (200, message));
+    assert_eq!(api.send("GET", "/v2/workflows/dlq/1-99", &[], "").await.status, 404);
+    let page = api.send("GET", "/v2/workflows/dlq?count=2", &[], "").await.json();
+    let cursor = page["cursor"].as_str().unwrap();
+    let rest = api.send("GET", &format!("/v2/workflows/dlq?cursor={cursor}"), &[], "").await.json();
+    assert_eq!(rest["messages"][0]["workflowRunId"], "wfr_0");
+}
+
+#[tokio::test]
+async fn failed_runs_are_resumed_and_restarted() {
+    for (scenario, runs) in [
+        ("dlq-resume-id", 1),
+        ("dlq-resume-legacy", 1),
+        ("dlq-resume-ids-options", 2),
+        ("dlq-resume-all", 3),
+        ("dlq-restart-id", 1),
+        ("dlq-restart-legacy", 1),
+        ("dlq-restart-all", 3),
+    ] {
+        let (api, ids) = with_failed_runs().await;
+        // Whatever comes of the new runs comes later.
+        let mut vector = about(scenario, &ids);
+        let headers = &mut vector.exchanges[0].request.headers;
+        headers.insert("upstash-delay".to_owned(), "1d".to_owned());
+        let answer = replay(&api, &vector).await;
+        assert_eq!(answer.status, 200, "{scenario}: {answer:?}");
+        let body = answer.json();
+        let started = body["workflowRuns"].as_array().unwrap();
+        assert_eq!(started.len(), runs, "{scenario}");
+        let recorded = vector.exchanges[0].response.json();
+        match recorded["workflowRuns"].get(0) {
+            Some(run) => fits(run, &started[0], scenario),
+            None => fits(&recorded["cursor"], &body["cursor"], scenario),
+        }
+        assert_eq!(failed_runs(&api).await.as_array().unwrap().len(), 3 - runs, "{scenario}");
+        assert_eq!(active_runs(&api).await, runs, "{scenario}");
+    }
+}
+
+#[tokio::test]
+async fn failed_runs_are_resumed_and_restarted_by_a_filter() {
+    for scenario in ["dlq-resume-filter", "dlq-restart-filter"] {
+        let (api, ids) = with_failed_runs().await;
+        let mut vector = about(scenario, &ids);
+        let request = &mut vector.exchanges[0].request;
+        request.headers.insert("upstash-delay".to_owned(), "1d".to_owned());
+        assert_eq!(replay(&api, &vector).await.status, 400, "{scenario}: `c` is no cursor of this engine");
+        let request = &mut vector.exchanges[0].request;
+        request.path = request.path.replace("count=30&cursor=c", "count=2");
+        let answer = replay(&api, &vector).await.json();
+        assert_eq!(answer["workflowRuns"].as_array().unwrap().len(), 2, "{scenario}");
+        fits(&vector.exchanges[0].response.json()["cursor"], &answer["cursor"], scenario);
+        assert_eq!(failed_runs(&api).await.as_array().unwrap().len(), 1, "{scenario}");
+    }
+}
+
+#[tokio::test]
+async fn failed_runs_are_deleted() {
+    for (scenario, deleted) in
+        [("dlq-delete-id", 1), ("dlq-delete-ids", 2), ("dlq-delete-filter", 3), ("dlq-delete-all", 3)]
+    {
+        let (api, ids) = with_failed_runs().await;
+        let vector = about(scenario, &ids);
+        let answer = replay(&api, &vector).await;
+        assert_eq!(answer.status, 200, "{scenario}: {answer:?}");
+        assert_eq!(answer.json()["deleted"], deleted, "{scenario}");
+        assert_eq!(failed_runs(&api).await.as_array().unwrap().len(), 3 - deleted, "{scenario}");
+    }
+}
+
+#[tokio::test]
+async fn one_failed_run_has_routes_of_its_own() {
+    let (api, ids) = with_failed_runs().await;
+    let later = [("upstash-delay", "1d")];
+    for (id, verb) in ids.iter().zip(["resume", "restart"]) {
+        let path = format!("/v2/workflows/dlq/{verb}/{id}");
+        let answer = api.send("POST", &path, &later, "").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert!(answer.json()["workflowRunId"].as_str().unwrap().starts_with("wfr_"));
+        assert!(answer.json()["workflowCreatedAt"].is_number());
+        assert_eq!(api.send("POST", &path, &later, "").await.status, 404, "it is gone");
+    }
+    let path = format!("/v2/workflows/dlq/{}", ids[2]);
+    assert_eq!(api.send("DELETE", &path, &[], "").await.status, 200);
+    assert_eq!(api.send("DELETE", &path, &[], "").await.status, 404);
+    assert_eq!(failed_runs(&api).await, json!([]));
+}
+
+#[tokio::test]
+async fn a_failure_function_is_retried() {
+    let (api, ids) = with_failed_runs().await;
+    let answer = replay(&api, &about("dlq-retry-failure-function", &ids)).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.json()["workflowRunId"], "wfr_2");
+    let path = "/v2/workflows/dlq/callback/";
+    let answer = api.send("DELETE", &format!("{path}{}", ids[1]), &[], "").await;
+    assert_eq!(answer.status, 400, "it has failed already: {answer:?}");
+    assert_eq!(api.send("DELETE", &format!("{path}1-99"), &[], "").await.status, 404);
+    let answer = replay(&api, &Vector::load("error-404")).await;
+    assert_eq!(answer.status, 404);
+    assert!(answer.error().contains("dead letter queue"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_is_not_understood_of_the_dead_letter_queue_is_refused() {
+    let (api, ids) = with_failed_runs().await;
+    let id = &ids[0];
+    for (method, path) in [
+        ("GET", "/v2/dlq?source=messages".to_owned()),
+        ("GET", "/v2/workflows/dlq?lable=l".to_owned()),
+        ("GET", "/v2/workflows/dlq?failureFunctionState=DONE".to_owned()),
+        ("GET", "/v2/workflows/dlq?workflowUrl=a&url=b".to_owned()),
+        ("GET", format!("/v2/workflows/dlq/{id}?x=1")),
+        ("POST", "/v2/workflows/dlq/resume?dlqIds=".to_owned()),
+        ("POST", format!("/v2/workflows/dlq/restart?dlqIds={id}&label=l")),
+        ("DELETE", format!("/v2/workflows/dlq?dlqIds={id}&count=1")),
+        ("DELETE", "/v2/workflows/dlq?source=workflow".to_owned()),
+    ] {
+        let answer = api.send(method, &path, &[], "").await;
+        assert_eq!(answer.status, 400, "{method} {path}: {answer:?}");
+    }
+    for (name, value) in [
+        ("upstash-retries", "-1"),
+        ("upstash-retry-delay", "soon"),
+        ("upstash-delay", "soon"),
+        ("upstash-flow-control-key", "k"),
+        ("upstash-failure-callback", "nowhere"),
+    ] {
+        let answer = api.send("POST", &format!("/v2/workflows/dlq/resume/{id}"), &[(name, value)], "").await;
+        assert_eq!(answer.status, 400, "{name}: {value}: {answer:?}");
+    }
+    assert_eq!(failed_runs(&api).await.as_array().unwrap().len(), 3);
 }
 
 /// A new recording must be replayed above, or be listed with the reason why not.

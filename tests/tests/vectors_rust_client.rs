@@ -20,7 +20,7 @@ use tokio::{io::AsyncReadExt, net::TcpListener};
 use url::Url;
 use workflow::{
     Client, ClientError, FlowControl,
-    client::{LogQuery, RateLimit, RunFilter, RunState},
+    client::{DlqFilter, DlqQuery, LogQuery, RateLimit, RunFilter, RunState},
 };
 use workflow_tests::{Served, TOKEN};
 
@@ -293,6 +293,110 @@ async fn cancelling_is_the_same() {
     let recorded = Recorded::play("cancel-all").await;
     assert_eq!(recorded.client().cancel_all().await.unwrap(), 9);
     recorded.request();
+}
+
+#[tokio::test]
+async fn the_dead_letter_queue_is_listed_in_the_same_way() {
+    let recorded = Recorded::play("dlq-list").await;
+    let page = recorded.client().dlq().list(DlqQuery::default()).await.unwrap();
+    recorded.request();
+    assert_eq!(page.cursor, None);
+    let messages = serde_json::to_value(&page.messages).unwrap();
+    assert_eq!(messages, recorded.vector.resolved()["messages"]);
+}
+
+#[tokio::test]
+async fn resuming_and_restarting_is_the_same() {
+    let filter = || DlqQuery {
+        filter: DlqFilter {
+            labels: vec!["l".to_owned()],
+            workflow_url: Some("http://app.test/wf".to_owned()),
+            ..DlqFilter::default()
+        },
+        count: Some(30),
+        cursor: Some("c".to_owned()),
+    };
+    let limits = || FlowControl::key("k").parallelism(3).rate(10).period(Duration::from_secs(60));
+    for scenario in [
+        "dlq-resume-id",
+        "dlq-resume-legacy",
+        "dlq-resume-ids-options",
+        "dlq-resume-filter",
+        "dlq-resume-all",
+        "dlq-restart-id",
+        "dlq-restart-legacy",
+        "dlq-restart-filter",
+        "dlq-restart-all",
+    ] {
+        let recorded = Recorded::play(scenario).await;
+        let dlq = recorded.client().dlq();
+        let request = match scenario {
+            "dlq-resume-id" => dlq.resume("d1"),
+            "dlq-resume-legacy" => dlq.resume("d1").retries(3),
+            "dlq-resume-ids-options" => dlq.resume(["d1", "d2"]).retries(5).flow_control(limits()),
+            "dlq-resume-filter" => dlq.resume(filter()),
+            "dlq-resume-all" => dlq.resume_all(),
+            "dlq-restart-id" => dlq.restart("d1"),
+            "dlq-restart-legacy" => dlq.restart("d1").retries(3),
+            "dlq-restart-filter" => dlq.restart(filter()),
+            _ => dlq.restart_all(),
+        };
+        let revived = request.await.unwrap();
+        let sent = recorded.request();
+        let exchange = &recorded.vector.exchanges[0];
+        let overrides = |headers: &BTreeMap<String, String>| {
+            let overrides = headers.clone().into_iter().filter(|(name, _)| name.starts_with("upstash-"));
+            overrides.map(|(name, value)| (name, value.replace("60s", "1m"))).collect::<Vec<_>>()
+        };
+        assert_eq!(overrides(&sent.headers), overrides(&exchange.request.headers), "{scenario}");
+        let answer = exchange.response.json();
+        assert_eq!(json!(revived.workflow_runs), answer["workflowRuns"], "{scenario}");
+        let cursor = answer["cursor"].as_str().filter(|cursor| !cursor.is_empty());
+        assert_eq!(revived.cursor.as_deref(), cursor, "{scenario}");
+    }
+}
+
+#[tokio::test]
+async fn deleting_of_the_dead_letter_queue_is_the_same() {
+    let filter =
+        DlqFilter { labels: vec!["l".to_owned()], from: Some(1_700_000_000_000), ..DlqFilter::default() };
+    for scenario in ["dlq-delete-id", "dlq-delete-ids", "dlq-delete-filter", "dlq-delete-all"] {
+        let recorded = Recorded::play(scenario).await;
+        let dlq = recorded.client().dlq();
+        let request = match scenario {
+            "dlq-delete-id" => dlq.delete("d1"),
+            "dlq-delete-ids" => dlq.delete(["d1", "d2"]),
+            "dlq-delete-filter" => dlq.delete(filter.clone()),
+            _ => dlq.delete_all().count(10),
+        };
+        let deleted = serde_json::to_value(request.await.unwrap()).unwrap();
+        recorded.request();
+        assert_eq!(deleted, *recorded.vector.resolved(), "{scenario}");
+    }
+}
+
+#[tokio::test]
+async fn retrying_a_failure_function_is_the_same() {
+    let recorded = Recorded::play("dlq-retry-failure-function").await;
+    let retried = recorded.client().dlq().retry_failure_function("d1").await.unwrap();
+    recorded.request();
+    assert_eq!(json!(retried), *recorded.vector.resolved());
+    let recorded = Recorded::play("error-404").await;
+    let refused = recorded.client().dlq().retry_failure_function("d1").await.unwrap_err();
+    assert!(matches!(refused, ClientError::Refused { status: 404, .. }), "{refused}");
+}
+
+#[tokio::test]
+async fn no_ids_of_the_dead_letter_queue_are_no_request() {
+    for scenario in ["dlq-resume-empty", "dlq-restart-empty"] {
+        assert!(Vector::load(scenario).exchanges.is_empty());
+    }
+    let recorded = Recorded::play("dlq-list").await;
+    let dlq = recorded.client().dlq();
+    assert_eq!(dlq.resume(Vec::new()).await.unwrap().workflow_runs, []);
+    assert_eq!(dlq.restart(Vec::new()).await.unwrap().workflow_runs, []);
+    assert_eq!(dlq.delete(Vec::new()).await.unwrap().deleted, 0);
+    assert!(recorded.seen.lock().unwrap().is_empty());
 }
 
 #[tokio::test]

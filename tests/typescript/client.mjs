@@ -1,6 +1,6 @@
-// Calls methods of the published clients: those of `@upstash/workflow` by their name, others of `@upstash/qstash` by their path, such
-// as `flowControl.pause`. One call per line of the input: {"method": name, "arguments": [..]}; one line of output
-// for each: {"resolved": value} or {"rejected": {name, message, status}}.
+// Calls methods of the published clients, such as `cancel` or `dlq.list`: those of `@upstash/workflow` where it has them, else those
+// of `@upstash/qstash`, such as `flowControl.pause`. One call per line of the input: {"method": name, "arguments": [..]}; one line of
+// output for each: {"resolved": value} or {"rejected": {name, message, status}}.
 
 import { createInterface } from "node:readline";
 import { Client as QStash } from "@upstash/qstash";
@@ -13,7 +13,8 @@ const qstash = new QStash(settings);
 function call(method, given) {
   const path = method.split(".");
   const name = path.pop();
-  const target = path.length === 0 ? client : path.reduce((object, field) => object[field], qstash);
+  const from = (root) => path.reduce((object, field) => object?.[field], root);
+  const target = from(client)?.[name] ? from(client) : from(qstash);
   return target[name](...given);
 }
 

@@ -209,6 +209,94 @@ app.post(
   }),
 );
 
+// How often somebody was at each place.
+const counts = new Map();
+const count = (place) => {
+  counts.set(place, (counts.get(place) ?? 0) + 1);
+  return counts.get(place);
+};
+
+app.post(
+  "/guarded",
+  serve(
+    async (context) => {
+      const { key, failures } = context.requestPayload;
+      await context.run("first", () => say(`first ${key}`));
+      await context.run("charge", () => {
+        if (count(`charge ${key}`) <= failures) throw new WorkflowNonRetryableError("the card was declined");
+      });
+      return await context.run("last", () => `charged ${key}`);
+    },
+    {
+      failureFunction: async ({ context, failStatus, failResponse, failHeaders }) => {
+        const { key, functionFailures } = context.requestPayload;
+        say(`failed ${key}`);
+        if (count(`failed ${key}`) <= (functionFailures ?? 0)) throw new Error("nobody answers");
+        const { workflowRunId, url } = context;
+        const user = context.headers.get("x-user");
+        const never = failHeaders["upstash-nonretryable-error"];
+        return { key, workflowRunId, url, user, label: context.label, never, failStatus, failResponse };
+      },
+    },
+  ),
+);
+
+// One of a group fails once the test lets it.
+let open;
+const opened = new Promise((resolve) => (open = resolve));
+app.post("/open", (context) => {
+  open();
+  return context.text("open");
+});
+
+app.post(
+  "/group",
+  serve(async (context) => {
+    await context.run("before", () => say("before"));
+    const [left, right, event] = await Promise.all([
+      context.run("left", () => {
+        say("left");
+        return "left";
+      }),
+      context.run("right", async () => {
+        await opened;
+        if (count("right") === 1) throw new WorkflowNonRetryableError("not right");
+        return "right";
+      }),
+      context.waitForEvent("wait", "group-event"),
+      context.sleep("nap", 1),
+    ]);
+    return await context.run("after", () => {
+      say("after");
+      return { left, right, event };
+    });
+  }),
+);
+
+// The endpoint is broken from the time on at which the third party is called until it is mended.
+let broken = false;
+app.get("/third-party", (context) => {
+  say("called");
+  broken = true;
+  return context.json({ paid: true });
+});
+app.post("/mend", (context) => {
+  broken = false;
+  return context.text("mended");
+});
+
+app.post(
+  "/calling",
+  serve(async (context) => {
+    if (broken) throw new Error("the endpoint is broken");
+    const { status, body } = await context.call("call", {
+      url: new URL("/third-party", context.url).href,
+      method: "GET",
+    });
+    return await context.run("after", () => ({ status, body }));
+  }),
+);
+
 app.get("/not-a-workflow", (context) => context.text("hello"));
 app.post("/not-a-workflow", (context) => context.text("hello"));
 

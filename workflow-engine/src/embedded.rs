@@ -6,13 +6,14 @@ use bytes::Bytes;
 use workflow::{
     Client, ClientError,
     client::{
-        FlowControlChange, FlowControlInfo, GlobalParallelism, LogPage, LogQuery, Notification, Notified,
+        DeletedLetters, DlqMessage, DlqPage, DlqQuery, DlqSelection, FlowControlChange, FlowControlInfo,
+        GlobalParallelism, LogPage, LogQuery, Notification, Notified, Revival, RevivedRuns, RunChanges,
         RunFilter, SigningKeys, Transport, Trigger, Triggered, Waiter,
     },
     engine::{App, BoxFuture, Embedded},
 };
 
-use crate::engine::Engine;
+use crate::{engine::Engine, error::EngineError};
 
 impl Embedded for Engine {
     fn client(&self) -> Client {
@@ -83,5 +84,49 @@ impl Transport for Engine {
 
     fn rotate_signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>> {
         Box::pin(async { Ok(Self::rotate_keys(self).await?) })
+    }
+
+    fn dead_letters(&self, query: DlqQuery) -> BoxFuture<'_, Result<DlqPage, ClientError>> {
+        Box::pin(async { Ok(Self::dead_letters(self, query).await?) })
+    }
+
+    fn dead_letter<'a>(&'a self, dlq_id: &'a str) -> BoxFuture<'a, Result<Option<DlqMessage>, ClientError>> {
+        Box::pin(async {
+            match Self::dead_letter(self, dlq_id).await {
+                Ok(message) => Ok(Some(message)),
+                Err(EngineError::NotFound(_)) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+
+    fn delete_dead_letters(
+        &self,
+        selection: DlqSelection,
+    ) -> BoxFuture<'_, Result<DeletedLetters, ClientError>> {
+        Box::pin(async { Ok(Self::delete_dead_letters(self, selection).await?) })
+    }
+
+    fn revive(
+        &self,
+        revival: Revival,
+        selection: DlqSelection,
+        changes: RunChanges,
+    ) -> BoxFuture<'_, Result<RevivedRuns, ClientError>> {
+        Box::pin(async move { Ok(Self::revive(self, revival, selection, changes).await?) })
+    }
+
+    fn retry_failure_function<'a>(
+        &'a self,
+        dlq_id: &'a str,
+    ) -> BoxFuture<'a, Result<Triggered, ClientError>> {
+        Box::pin(async { Ok(Self::retry_failure_function(self, dlq_id).await?) })
+    }
+
+    fn cancel_failure_function<'a>(
+        &'a self,
+        dlq_id: &'a str,
+    ) -> BoxFuture<'a, Result<Triggered, ClientError>> {
+        Box::pin(async { Ok(Self::cancel_failure_function(self, dlq_id).await?) })
     }
 }

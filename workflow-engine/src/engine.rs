@@ -299,6 +299,9 @@ impl Engine {
         let mut page = logs::list(&self.inner.readers, query).await?;
         for run in &mut page.runs {
             run.workflow_url = self.inner.urls.public(&run.workflow_url);
+            if let Some(function) = &mut run.failure_function {
+                function.url = self.inner.urls.public(&function.url);
+            }
         }
         Ok(page)
     }

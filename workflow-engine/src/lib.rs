@@ -18,6 +18,7 @@
 
 mod clock;
 mod command;
+mod dead_letters;
 mod delivery;
 mod embedded;
 mod engine;

@@ -6,7 +6,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha2::{Digest, Sha256};
 use workflow::{
     client::{
-        GroupKind, HeaderLists, LogPage, LogQuery, RunLog, RunState, StepError, StepGroup, StepLog, StepState,
+        FailureFunctionLog, GroupKind, HeaderLists, LogPage, LogQuery, RunLog, RunState, StepError,
+        StepGroup, StepLog, StepState,
     },
     protocol::{Step, StepType, headers},
 };
@@ -16,7 +17,8 @@ use crate::{
     error::EngineError,
     readers::Readers,
     store::{
-        Attempts, Delivery, DeliveryKind, Entry, Identity, Reader, Run, RunKey, Stored, Waiter, message_id,
+        Attempts, DeadLetter, Delivery, DeliveryKind, Entry, Identity, Reader, Run, RunKey, Stored, Waiter,
+        message_id,
     },
 };
 
@@ -46,9 +48,11 @@ pub async fn list(readers: &Readers, query: LogQuery) -> Result<LogPage, EngineE
 }
 
 fn log_of(reader: &dyn Reader, run: &Run) -> Stored<RunLog> {
+    let deliveries = reader.deliveries(run.key)?;
+    let telling = deliveries.iter().find(|delivery| delivery.kind == DeliveryKind::Failure).cloned();
     let facts = Facts {
         attempts: reader.attempts(run.key)?,
-        deliveries: reader.deliveries(run.key)?,
+        deliveries: deliveries.into_iter().filter(|delivery| delivery.kind == DeliveryKind::Run).collect(),
         waiters: reader.waiters_of_run(run.key)?,
         dead_letter: reader.dead_letter(run.key)?,
         asked: asked::read(reader, run.key)?,
@@ -63,7 +67,8 @@ fn log_of(reader: &dyn Reader, run: &Run) -> Stored<RunLog> {
         workflow_run_completed_at: run.finished_at,
         workflow_run_response: output,
         invoker: asked::invoker(reader, run)?,
-        dlq_id: facts.dead_letter.as_ref().map(crate::store::DeadLetter::public_id),
+        dlq_id: facts.dead_letter.as_ref().filter(|letter| letter.is_queued).map(DeadLetter::public_id),
+        failure_function: failure_function(run, facts.dead_letter.as_ref(), telling)?,
         label: run.config.labels.first().cloned(),
         labels: run.config.labels.clone(),
         flow_control_key: run.config.flow_control.as_ref().map(|limits| limits.key.clone()),
@@ -72,12 +77,43 @@ fn log_of(reader: &dyn Reader, run: &Run) -> Stored<RunLog> {
     })
 }
 
+/// What became of telling that a run has failed; `telling` is the delivery that does, if it is not over.
+fn failure_function(
+    run: &Run,
+    letter: Option<&DeadLetter>,
+    telling: Option<Delivery>,
+) -> Stored<Option<FailureFunctionLog>> {
+    let Some(letter) = letter else { return Ok(None) };
+    let Some(callback) = &letter.callback else { return Ok(None) };
+    let errors = telling.as_ref().and_then(|delivery| delivery.errors.as_deref());
+    let errors = match errors {
+        Some(errors) => serde_json::from_str(errors)?,
+        None => callback.errors.clone(),
+    };
+    let answer = callback.answer.as_ref();
+    Ok(Some(FailureFunctionLog {
+        message_id: letter.message_id(),
+        url: callback.url.clone(),
+        state: callback.state,
+        fail_headers: letter.failed.answer.headers.clone(),
+        fail_status: letter.failed.answer.status,
+        fail_response: letter.message(),
+        dlq_id: letter.public_id(),
+        errors,
+        response_body: answer.map(|answer| answer.body.clone()),
+        response_headers: answer.map(|answer| answer.headers.clone()),
+        response_status: answer.map(|answer| answer.status),
+        max_retries: Some(run.config.failure_retries()),
+        next_delivery_time: telling.map(|delivery| delivery.due),
+    }))
+}
+
 /// What else is known of a run.
 struct Facts {
     attempts: Vec<Attempts>,
     deliveries: Vec<Delivery>,
     waiters: Vec<Waiter>,
-    dead_letter: Option<crate::store::DeadLetter>,
+    dead_letter: Option<DeadLetter>,
     /// What steps have asked the engine to do.
     asked: Vec<Asked>,
 }
@@ -180,7 +216,7 @@ fn step_log(run: &Run, entry: &Entry, step: &Step, is_plan: bool, facts: &Facts)
 }
 
 /// The payload for people, or what stands for it where it must not be shown: two of the same are still recognised.
-fn shown_payload(run: &Run, payload: &[u8]) -> String {
+pub fn shown_payload(run: &Run, payload: &[u8]) -> String {
     if run.config.redact_payload { redacted(payload) } else { String::from_utf8_lossy(payload).into_owned() }
 }
 

@@ -13,10 +13,11 @@ use workflow::{
 
 use crate::{
     command::{StartRun, Submission},
+    delivery::failure,
     error::EngineError,
     limits::{check_id, check_labels},
     retry,
-    store::RunConfig,
+    store::{FailureTarget, RunConfig},
     urls::Urls,
 };
 
@@ -106,10 +107,11 @@ impl Message {
             forwarded.push((headers::WORKFLOW_SDK_VERSION.to_owned(), headers::PROTOCOL_VERSION.to_owned()));
             features.get_or_insert_with(|| headers::FEATURES.to_owned());
         }
+        let url = urls.resolve(&self.destination)?;
         Ok(StartRun {
             id,
-            url: urls.resolve(&self.destination)?,
             config: RunConfig {
+                failure: self.failure_target(&url, &forwarded, urls)?,
                 content_type: self.header("content-type").map(str::to_owned),
                 headers: forwarded,
                 retries,
@@ -123,10 +125,45 @@ impl Message {
                 invoke_count,
                 ..RunConfig::default()
             },
+            url,
             delay: self.delay()?,
             not_before,
             payload: self.body,
         })
+    }
+
+    /// Who is told if the run of the workflow at `url` fails. Nobody, unless `Upstash-Failure-Callback` says so: some senders add
+    /// the rest of its family to every message.
+    fn failure_target(
+        &self,
+        url: &str,
+        of_the_run: &[(String, String)],
+        urls: &Urls,
+    ) -> Result<Option<FailureTarget>, EngineError> {
+        let Some(told) = self.header(headers::FAILURE_CALLBACK) else { return Ok(None) };
+        let told = Some(urls.resolve(told)?).filter(|told| told != url);
+        let option = |name: &str| format!("{}-{name}", headers::FAILURE_CALLBACK);
+        let retry_delay = self.header(&option("retry-delay")).map(str::to_owned);
+        if let Some(expression) = &retry_delay {
+            retry::check(expression).map_err(EngineError::Invalid)?;
+        }
+        let mut own: Vec<(String, String)> = self
+            .headers
+            .iter()
+            .filter_map(|(name, value)| {
+                let name = headers::forwarded_to_failure(name)?.to_ascii_lowercase();
+                failure::is_forwarded(&name).then(|| (name, value.clone()))
+            })
+            .collect();
+        if told.is_none() {
+            own.retain(|header| !of_the_run.contains(header));
+        }
+        Ok(Some(FailureTarget {
+            url: told,
+            headers: own,
+            retries: self.number(&option("retries"))?,
+            retry_delay,
+        }))
     }
 
     fn into_step(self, run_id: String) -> Result<Submission, EngineError> {

@@ -119,7 +119,12 @@ impl Builder {
                     .map_err(|error| workflow::ClientError::Encoding(error.to_string()))
             })
             .map_err(|error| EngineError::Invalid(format!("the HTTP client cannot be set up: {error}")))?;
-        let http = HttpSettings { client, keys: Arc::clone(&keys), timeout: self.delivery_timeout };
+        let http = HttpSettings {
+            client,
+            keys: Arc::clone(&keys),
+            timeout: self.delivery_timeout,
+            urls: urls.clone(),
+        };
 
         // The writer hands out what is due before there is a dispatcher; it finds it here.
         let slot: Arc<std::sync::OnceLock<std::sync::Weak<Dispatcher>>> = Arc::default();

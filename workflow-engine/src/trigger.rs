@@ -1,7 +1,7 @@
 //! Triggers as they come from a client.
 
 use workflow::{
-    client::Trigger,
+    client::{FailureCallback, Trigger},
     protocol::{
         headers::{self, is_engine_owned},
         run_id::run_id_of,
@@ -10,10 +10,11 @@ use workflow::{
 
 use crate::{
     command::StartRun,
+    delivery::failure,
     error::EngineError,
     limits::{check_flow_control, check_id, check_labels},
     retry,
-    store::RunConfig,
+    store::{FailureTarget, RunConfig},
     urls::Urls,
 };
 
@@ -37,6 +38,15 @@ pub fn understand(trigger: Trigger, urls: &Urls) -> Result<StartRun, EngineError
         }
     }
     forwarded.retain(|(name, _)| !is_engine_owned(name));
+    let failure = match trigger.failure {
+        FailureCallback::ToWorkflow => Some(FailureTarget::default()),
+        FailureCallback::To(told) => Some(FailureTarget {
+            url: Some(urls.resolve(&told)?).filter(|told| *told != url),
+            headers: forwarded.iter().filter(|(name, _)| failure::is_forwarded(name)).cloned().collect(),
+            ..FailureTarget::default()
+        }),
+        FailureCallback::None => None,
+    };
     let mut features = None;
     if !url.starts_with('/') {
         forwarded.push((headers::WORKFLOW_SDK_VERSION.to_owned(), headers::PROTOCOL_VERSION.to_owned()));
@@ -57,6 +67,7 @@ pub fn understand(trigger: Trigger, urls: &Urls) -> Result<StartRun, EngineError
             caller_ip: None,
             flow_control: trigger.flow_control,
             features,
+            failure,
             ..RunConfig::default()
         },
         delay: trigger.delay,

@@ -13,7 +13,7 @@ use crate::{
     engine::Engine,
     error::EngineError,
     limits::check_id,
-    store::{Entry, Run, StoreError},
+    store::{Entry, Run, StoreError, run_or_successor},
 };
 
 /// The public address below which the webhooks of this process are.
@@ -127,7 +127,9 @@ impl Engine {
             .inner
             .readers
             .read(move |reader| {
-                let Some(run) = reader.run_by_id(&id)?.filter(Run::is_active) else { return Ok(None) };
+                // A resumed run goes on with the webhooks of the one that has failed.
+                let run = run_or_successor(reader, &id)?;
+                let Some(run) = run.filter(Run::is_active) else { return Ok(None) };
                 let entries = reader.history(run.key, i64::MAX)?;
                 Ok(entries.iter().any(|entry| creates(entry, &event)).then_some(run.key))
             })

@@ -5,6 +5,9 @@
 //!
 //! `crash-child FILE load FIRST` starts pairs of runs from number FIRST on, until it is killed;
 //! `crash-child FILE settle COUNT` does what is left of COUNT pairs, waits until all have ended, and prints their results.
+//!
+//! `crash-child FILE fail FIRST` starts runs that fail from number FIRST on, and resumes them, until it is killed;
+//! `crash-child FILE told COUNT` waits until COUNT of them have failed and their failures were told.
 
 use std::{
     io::Write,
@@ -18,7 +21,11 @@ use std::{
 
 use axum::{Router, extract::State, routing::post};
 use serde::{Deserialize, Serialize};
-use workflow::{Client, ClientError, InvokeResult, WaitResult, WorkflowContext, client::RunState, workflow};
+use workflow::{
+    Client, ClientError, FailedRun, InvokeResult, WaitResult, WorkflowContext,
+    client::{CallbackState, DlqQuery, LogQuery, RunLog, RunState},
+    workflow,
+};
 use workflow_axum::{attach, serve};
 use workflow_engine::Engine;
 
@@ -96,6 +103,18 @@ struct Heard {
     second: bool,
 }
 
+/// Fails after a step. Its failure function says so.
+#[workflow(on_failure = say_failure)]
+async fn doomed(ctx: WorkflowContext<u64>, State(executions): State<Executions>) -> workflow::Result<()> {
+    ctx.run("one", async || Ok(executions.executed(ctx.workflow_run_id(), "1", &[]))).await?;
+    Err(workflow::Error::non_retryable(format!("number {} is doomed", ctx.request_payload())))
+}
+
+async fn say_failure(failed: FailedRun<u64>, _: State<Executions>) -> workflow::Result<()> {
+    say(&format!("told {} {}", failed.workflow_run_id(), failed.dlq_id()));
+    Ok(())
+}
+
 /// Writes a line in one call, so that it is there as a whole or not at all.
 fn say(line: &str) {
     let line = format!("{line}\n");
@@ -107,19 +126,22 @@ fn say(line: &str) {
 async fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, path, task, number] = arguments.as_slice() else {
-        return Err("usage: FILE load|settle NUMBER".into());
+        return Err("usage: FILE load|settle|fail|told NUMBER".into());
     };
     let engine = Engine::open(Path::new(path))?;
     let app = Router::new()
         .route("/leader", post(serve::<leader>()))
         .route("/helper", post(serve::<helper>()))
         .route("/partner", post(serve::<partner>()))
+        .route("/doomed", post(serve::<doomed>()))
         .with_state(Executions(Arc::default()));
     let _app = attach(app, &engine.handle());
     let client = engine.client();
     match task.as_str() {
         "load" => load(client, number.parse()?).await,
         "settle" => settle(client, number.parse()?).await,
+        "fail" => fail(client, number.parse()?).await,
+        "told" => told(client, number.parse()?).await,
         other => Err(format!("unknown task {other}").into()),
     }
 }
@@ -201,4 +223,52 @@ async fn settle(client: Client, count: u64) -> Outcome {
 
 async fn state(client: &Client, id: &str) -> Outcome<Option<(RunState, Option<String>)>> {
     Ok(client.run(id).await?.map(|run| (run.workflow_state, run.workflow_run_response)))
+}
+
+/// Starts runs that fail, and resumes the one that failed last whenever there is one.
+async fn fail(client: Client, first: u64) -> Outcome {
+    for number in first.. {
+        say(&format!("begin {number}"));
+        client.trigger_url("/doomed", &number).run_id(format!("doomed-{number}")).await?;
+        say(&format!("triggered doomed-{number}"));
+        let last = client.dlq().list(DlqQuery { count: Some(1), ..DlqQuery::default() }).await?;
+        for message in last.messages {
+            let (id, run) = (message.dlq_id, message.workflow_run_id);
+            if let Some(new) = client.dlq().resume(id).await?.workflow_runs.first() {
+                say(&format!("resumed {run} {}", new.workflow_run_id));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Waits until nothing is active any more and every failure was told, and prints the failed runs.
+async fn told(client: Client, count: u64) -> Outcome {
+    for number in 0..count {
+        let id = format!("doomed-{number}");
+        if state(&client, &id).await?.is_none() {
+            say(&format!("absent {id}"));
+            client.trigger_url("/doomed", &number).run_id(id).await?;
+        }
+    }
+    let mut cursor = None;
+    loop {
+        let page = client.logs(LogQuery { cursor: cursor.clone(), ..LogQuery::default() }).await?;
+        let is_told = |run: &RunLog| {
+            run.failure_function.as_ref().is_some_and(|told| told.state == CallbackState::Success)
+        };
+        if !page.runs.iter().all(is_told) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+            continue;
+        }
+        for run in &page.runs {
+            say(&format!("failed {}", run.workflow_run_id));
+        }
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    say("settled");
+    Ok(())
 }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use workflow::{
     Client, EngineHandle, InvokeResult, WaitResult, WorkflowContext,
-    client::{RunLog, RunState, http_client_builder},
+    client::{CallbackState, RunLog, RunState, http_client_builder},
     workflow,
 };
 use workflow_axum::{attach, serve};
@@ -263,4 +263,26 @@ async fn a_workflow_in_python_calls_an_app_in_rust() {
     let state = interop.ended(&run.workflow_run_id).await.workflow_state;
     assert_eq!(state, RunState::RunSuccess);
     assert!(python.line().await.starts_with("answered 200 "));
+}
+
+#[tokio::test]
+async fn a_failure_function_in_python_is_called() {
+    if !python::is_available() {
+        return;
+    }
+    let interop = Interop::start(false).await;
+    let python = PythonEndpoint::start(&interop.dev.environment());
+    let url = python.line().await;
+    let http = http_client_builder().unwrap().build().unwrap();
+    // It says where it is before it listens there, and the run is not to be tried again.
+    eventually("the endpoint listens", async || http.get(&url).send().await.ok()).await;
+    let run = interop.client.trigger_url(format!("{url}/fail"), &json!({ "id": 7 })).retries(0);
+    let run = run.await.unwrap().workflow_run_id;
+    assert_eq!(interop.ended(&run).await.workflow_state, RunState::RunFailed);
+    assert_eq!([python.line().await, python.line().await], ["fail", "failure 500 out of stock of {'id': 7}"]);
+    eventually("the failure is told", async || {
+        let function = interop.ended(&run).await.failure_function?;
+        (function.state == CallbackState::Success).then_some(())
+    })
+    .await;
 }

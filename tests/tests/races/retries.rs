@@ -53,7 +53,7 @@ async fn a_step_is_retried_after_the_documented_delays_and_then_the_run_fails() 
         assert_eq!(errors[attempt - 1].time, app.clock.now());
         assert_next_attempt_after(&app, &run_id, "flaky", Duration::from_millis(milliseconds)).await;
     }
-    let log = app.ended(&run_id).await;
+    let log = app.failed_and_told(&run_id).await;
     assert!(reason(&app, &log).await.contains("attempt 4 of `flaky` fails"), "{log:#?}");
     assert_eq!(app.failed(&run_id, 4).await.len(), 4, "all attempts are to be seen");
     assert_eq!(log.workflow_run_completed_at, Some(app.clock.now()));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod access;
+mod dead_letters;
 mod events;
 mod failures;
 mod options;
@@ -89,6 +90,7 @@ impl Remote {
 fn routes(probe: Probe) -> Router {
     let routes = steps::routes()
         .merge(events::routes())
+        .merge(dead_letters::routes())
         .merge(failures::routes())
         .merge(options::routes())
         .merge(payloads::routes());

@@ -6,7 +6,10 @@ use workflow::client::{RunFilter, RunState};
 use super::{Command, Transaction, invoke::tell_invokers};
 use crate::{
     error::EngineError,
-    store::{Run, RunEnd, RunKey, StoreError},
+    store::{
+        Delivery, DeliveryKind, FailedDelivery, NewDeadLetter, PendingDelivery, Run, RunEnd, RunKey,
+        StoreError, ToldFailure,
+    },
 };
 
 /// Ends an active run in this way, and does what follows from it for others.
@@ -93,11 +96,44 @@ impl Command for EndRun {
     }
 }
 
-/// Fails a run: it goes to the dead letter queue with its reason.
-pub fn fail_run(tx: &mut Transaction<'_>, run: &Run, reason: &str) -> Result<(), StoreError> {
+/// Fails a run: it goes to the dead letter queue with its reason, and whoever is to be told of it is told.
+pub fn fail_run(
+    tx: &mut Transaction<'_>,
+    run: &Run,
+    reason: &str,
+    mut failed: FailedDelivery,
+) -> Result<(), StoreError> {
+    if !run.is_in_process() {
+        failed.pending = pending(tx, run, &failed)?;
+    }
     let end = RunEnd { state: RunState::RunFailed, at: tx.now, output: None };
     self::end(tx, run.key, &end)?;
-    tx.store.insert_dead_letter(run.key, tx.now, reason)?;
+    let callback = ToldFailure::of(run);
+    let position = failed.position;
+    let letter = NewDeadLetter { run: run.key, at: tx.now, reason: reason.to_owned(), failed, callback };
+    tx.store.insert_dead_letter(&letter)?;
+    if let Some(callback) = &letter.callback {
+        tx.tell_failure(run.key, callback, position)?;
+    }
     tracing::warn!(run = run.id, url = run.url, reason, "run failed");
     Ok(())
+}
+
+/// What else is to be delivered over HTTP, so that a resumed run finds everything that this one would have.
+fn pending(
+    tx: &Transaction<'_>,
+    run: &Run,
+    failed: &FailedDelivery,
+) -> Result<Vec<PendingDelivery>, StoreError> {
+    let others = tx.store.deliveries(run.key)?.into_iter().filter(|delivery| {
+        matches!(delivery.kind, DeliveryKind::Run | DeliveryKind::CallResult)
+            && delivery.position != failed.position
+    });
+    Ok(others
+        .map(|Delivery { position, due, attempt, .. }| PendingDelivery {
+            position,
+            // A pause before a retry is not kept.
+            due: if attempt == 0 { due } else { 0 },
+        })
+        .collect())
 }

@@ -3,14 +3,14 @@
 use workflow::{
     client::StepError,
     engine::{Failure, Retry},
-    protocol::Step,
+    protocol::{Step, headers},
 };
 
 use super::{Command, Transaction, end::fail_run, step::record};
 use crate::{
     error::EngineError,
     retry,
-    store::{Attempts, Delivery, Run, RunKey, StoreError},
+    store::{Attempts, Delivery, FailedDelivery, Identity, Run, RunKey, StoreError},
 };
 
 /// An attempt of a run of this process has failed, in a step or between steps.
@@ -63,15 +63,40 @@ impl Command for AttemptFailed {
                 Ok(Verdict::Recorded(Box::new(record(tx, run.key, step)?)))
             }
             (None, None) => {
-                let reason = match step_name {
+                let reason = match &step_name {
                     Some(name) => format!("step `{name}` failed after {}: {message}", attempts(count)),
                     None => format!("failed after {}: {message}", attempts(count)),
                 };
-                fail_run(tx, &run, &reason)?;
+                let failed = FailedDelivery {
+                    position: tx.store.entry(run.key, Identity::Init)?.map_or(0, |entry| entry.position),
+                    answer: as_answered(message, step_name, retry, tx.now),
+                    retried: count.saturating_sub(1),
+                    max_retries: max_retries.unwrap_or(run.config.max_retries()),
+                    pending: Vec::new(),
+                };
+                fail_run(tx, &run, &reason, failed)?;
                 Ok(Verdict::Ended)
             }
         }
     }
+}
+
+/// A failure in this process as it would be answered over HTTP (protocol, section B.7).
+fn as_answered(message: String, step_name: Option<String>, retry: Retry, time: i64) -> StepError {
+    let (status, error) = match retry {
+        Retry::Never => (489, "WorkflowNonRetryableError"),
+        Retry::After(_) => (429, "WorkflowRetryAfterError"),
+        Retry::Backoff => (500, "WorkflowError"),
+    };
+    let body = serde_json::json!({ "error": error, "message": message, "stack": "" }).to_string();
+    let names = [
+        (headers::WORKFLOW_SDK_VERSION, Some(headers::PROTOCOL_VERSION.to_owned())),
+        (headers::NON_RETRYABLE_ERROR, (status == 489).then(|| "true".to_owned())),
+        (headers::ERROR_STEP_NAME, step_name),
+    ];
+    let headers =
+        names.into_iter().filter_map(|(name, value)| Some((name.to_owned(), vec![value?]))).collect();
+    StepError { error: message, body, headers, status, time }
 }
 
 /// The step under which it is noted that a run is kept. Runs have no such step: those of a kept one keep their retries.
@@ -144,7 +169,7 @@ pub(super) fn delivery_failed(
     // A run that has ended during the delivery: the answer counts for nothing.
     let Some(run) = tx.store.run(run)?.filter(Run::is_active) else { return Ok(()) };
     let Some(delivery) = tx.store.delivery(id)? else { return Ok(()) };
-    let reason = error.error.clone();
+    let answer = StepError { time: tx.now, ..error.clone() };
     let count = delivery.attempt.saturating_add(1);
     match next_attempt(&run, count, max_retries, retry) {
         Some(pause) => repeat(tx, delivery, error, pause)?,
@@ -152,8 +177,19 @@ pub(super) fn delivery_failed(
             let errors = with_error(delivery.errors.as_deref(), error)?;
             let failed = Attempts { step_id: 0, count, due: i64::MAX, errors, step_name: None };
             tx.store.set_attempts(run.key, &failed)?;
-            let reason = format!("delivery failed after {}: {reason}", attempts(count));
-            fail_run(tx, &run, &reason)?;
+            let reason = format!("delivery failed after {}: {}", attempts(count), answer.error);
+            let position = match delivery.position {
+                0 => tx.store.entry(run.key, Identity::Init)?.map_or(0, |entry| entry.position),
+                position => position,
+            };
+            let failed = FailedDelivery {
+                position,
+                answer,
+                retried: count.saturating_sub(1),
+                max_retries: max_retries.unwrap_or(run.config.max_retries()),
+                pending: Vec::new(),
+            };
+            fail_run(tx, &run, &reason, failed)?;
         }
     }
     Ok(())
@@ -183,19 +219,25 @@ pub(super) fn repeat(
 
 /// After how many milliseconds attempt number `failed` is repeated, if at all.
 fn next_attempt(run: &Run, failed: u32, max_retries: Option<u32>, retry: Retry) -> Option<i64> {
-    if failed > max_retries.unwrap_or(run.config.max_retries()) {
+    let max_retries = max_retries.unwrap_or(run.config.max_retries());
+    pause(failed, max_retries, retry, run.config.retry_delay.as_deref())
+}
+
+/// After how many milliseconds the attempt after `failed` ones is made, if at all.
+pub(super) fn pause(failed: u32, max_retries: u32, retry: Retry, retry_delay: Option<&str>) -> Option<i64> {
+    if failed > max_retries {
         return None;
     }
     let delay = match retry {
         Retry::Never => return None,
         Retry::After(delay) => delay,
-        Retry::Backoff => retry::delay(run.config.retry_delay.as_deref(), failed),
+        Retry::Backoff => retry::delay(retry_delay, failed),
     };
     Some(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Adds an error to a list of them kept as JSON. The list keeps the last ones.
-fn with_error(errors: Option<&str>, error: StepError) -> Result<String, StoreError> {
+pub(super) fn with_error(errors: Option<&str>, error: StepError) -> Result<String, StoreError> {
     const KEPT: usize = 20;
     let mut errors: Vec<StepError> = errors.map(serde_json::from_str).transpose()?.unwrap_or_default();
     errors.push(error);

@@ -4,6 +4,8 @@
 //! stored notification and registering the waiter is one command, and so is taking a waiter and appending its result.
 
 mod call;
+mod callback;
+mod dead_letters;
 mod end;
 mod event;
 mod failure;
@@ -17,6 +19,8 @@ mod webhook;
 
 pub use self::{
     call::{BeginCall, CallAnswer, CallMade, CallTold},
+    callback::{CallbackAnswered, CallbackOutcome, CancelCallback, RetryCallback},
+    dead_letters::{ConfigChanges, DeleteLetters, Revive},
     end::{Cancel, CancelOwn, EndRun},
     event::{Notify, NotifyReply, NotifyStep, Wait, public as public_waiter},
     failure::{AttemptFailed, DeliveryFailed, KEPT, Verdict},

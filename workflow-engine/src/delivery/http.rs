@@ -22,6 +22,7 @@ use crate::{
     error::EngineError,
     keys::SigningKeys,
     store::{Entry, Reader, Run},
+    urls::Urls,
 };
 
 /// At most this many requests are open to one origin, so that a slow endpoint holds up its own deliveries only.
@@ -41,6 +42,8 @@ pub struct HttpSettings {
     pub keys: Arc<RwLock<SigningKeys>>,
     /// An attempt may take this long.
     pub timeout: Duration,
+    /// Where runs of this process are, for others.
+    pub urls: Urls,
 }
 
 /// One entry of the array that is the body of a delivery.
@@ -153,27 +156,28 @@ async fn send(dispatcher: &Dispatcher, due: &Due, run: &Run, entries: &[Entry]) 
     let body =
         encode_history(entries).map_err(|error| broken(format!("the history cannot be encoded: {error}")))?;
     let headers = |signature: &str| delivery_headers(due, run, entries.len() == 1, signature);
-    let (status, answered) = post(dispatcher, &run.url, body, headers).await?;
+    let answer = post(dispatcher, &run.url, body, headers).await?;
+    let (status, answered) = (answer.status().as_u16(), answer.headers());
     let checks = run.config.features.as_deref().is_some_and(|features| features.contains("WF_DetectTrigger"));
     if checks && !answered.contains_key(headers::WORKFLOW_SDK_VERSION) {
         let error = "detected a non-workflow destination for trigger/invoke. make sure you are sending the request to the \
                      correct endpoint";
-        return Err((Box::new(step_error(error.to_owned(), status, &answered, String::new())), Retry::Never));
+        return Err((Box::new(step_error(error.to_owned(), status, answered, String::new())), Retry::Never));
     }
     Ok(())
 }
 
-fn broken(what: String) -> Failed {
+pub(super) fn broken(what: String) -> Failed {
     (Box::new(StepError { error: what, ..StepError::default() }), Retry::Never)
 }
 
-/// Posts a signed body to an endpoint, and gives status and headers of an answer that is a success.
+/// Posts a signed body to an endpoint, and gives an answer that is a success.
 pub(super) async fn post(
     dispatcher: &Dispatcher,
     url: &str,
     body: Vec<u8>,
     headers: impl FnOnce(&str) -> HeaderMap,
-) -> Result<(u16, HeaderMap), Failed> {
+) -> Result<reqwest::Response, Failed> {
     let signature = signature::sign(&dispatcher.signing_key(), url, &body, dispatcher.clock.now())
         .map_err(|error| broken(format!("the delivery cannot be signed: {error}")))?;
     let request = dispatcher
@@ -187,17 +191,21 @@ pub(super) async fn post(
         Ok(answer) => answer,
         Err(error) => return Err((Box::new(no_answer(url, &error)), Retry::Backoff)),
     };
-    let status = answer.status().as_u16();
-    let answered = answer.headers().clone();
     if answer.status().is_success() {
-        return Ok((status, answered));
+        return Ok(answer);
     }
+    let (status, answered) = (answer.status().as_u16(), answer.headers().clone());
     let text = beginning(answer).await;
+    Err(refused(url, status, &answered, text, dispatcher.clock.now()))
+}
+
+/// What an answer says that is no success.
+pub(super) fn refused(url: &str, status: u16, answered: &HeaderMap, text: String, now: i64) -> Failed {
     let header = |name: &str| answered.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let retry = if is_non_retryable(status, header) {
         Retry::Never
     } else {
-        retry_after(header, dispatcher.clock.now()).map_or(Retry::Backoff, Retry::After)
+        retry_after(header, now).map_or(Retry::Backoff, Retry::After)
     };
     let reason = match serde_json::from_str::<serde_json::Value>(&text) {
         Ok(json) => json.get("message").and_then(|message| message.as_str()).unwrap_or(&text).to_owned(),
@@ -207,11 +215,11 @@ pub(super) async fn post(
         Some(step) => format!("step `{step}` failed ({status}): {reason}"),
         None => format!("{url} answered {status}: {reason}"),
     };
-    Err((Box::new(step_error(reason, status, &answered, text)), retry))
+    (Box::new(step_error(reason, status, answered, text)), retry)
 }
 
 /// As much of an answer's body as is kept; what breaks off is taken as far as it came.
-async fn beginning(mut answer: reqwest::Response) -> String {
+pub(super) async fn beginning(mut answer: reqwest::Response) -> String {
     let mut body = Vec::new();
     while body.len() < KEPT_ANSWER
         && let Ok(Some(chunk)) = answer.chunk().await
@@ -301,7 +309,7 @@ pub(super) fn no_answer(url: &str, error: &reqwest::Error) -> StepError {
     StepError { body, error, ..StepError::default() }
 }
 
-fn step_error(error: String, status: u16, answered: &HeaderMap, body: String) -> StepError {
+pub(super) fn step_error(error: String, status: u16, answered: &HeaderMap, body: String) -> StepError {
     let mut lists = HeaderLists::new();
     for (name, value) in answered {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();

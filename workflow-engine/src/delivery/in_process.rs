@@ -150,8 +150,8 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    pub(super) fn new(dispatcher: Arc<Dispatcher>, due: &Due, permit: Option<Permit>) -> Self {
-        Self { dispatcher, id: due.id, run: due.run, _permit: permit }
+    pub(super) fn new(dispatcher: Arc<Dispatcher>, id: i64, run: RunKey, permit: Option<Permit>) -> Self {
+        Self { dispatcher, id, run, _permit: permit }
     }
 }
 
@@ -241,7 +241,7 @@ fn failure_of(answer: &Response<Bytes>) -> (StepError, Retry) {
     (StepError { error, body, headers: lists, status: status.as_u16(), time: 0 }, retry)
 }
 
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
+pub(super) fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "(no message)".to_owned())
 }

@@ -4,6 +4,7 @@
 //! being made right now, so that none is made twice at once.
 
 mod call;
+pub mod failure;
 mod flow_control;
 mod http;
 mod in_process;
@@ -163,7 +164,7 @@ impl Dispatcher {
                 if !state.taken.insert(due.id) {
                     continue;
                 }
-                if due.kind == DeliveryKind::Run && due.position == 0 {
+                if due.position == 0 && matches!(due.kind, DeliveryKind::Run | DeliveryKind::Failure) {
                     state.waiting.push_back((due, None));
                 } else {
                     elsewhere.push(due);
@@ -180,8 +181,9 @@ impl Dispatcher {
                     DeliveryKind::Run => drop(self.runtime.spawn(http::deliver(Arc::clone(self), due))),
                     DeliveryKind::Call => drop(self.runtime.spawn(call::make(Arc::clone(self), due))),
                     DeliveryKind::CallResult => drop(self.runtime.spawn(call::tell(Arc::clone(self), due))),
-                    // Nothing makes deliveries of this kind yet.
-                    DeliveryKind::Failure => {}
+                    DeliveryKind::Failure => {
+                        drop(self.runtime.spawn(failure::over_http(Arc::clone(self), due)));
+                    }
                 }
             }
         }
@@ -279,6 +281,10 @@ impl Dispatcher {
             }
             let mut to_load = Vec::new();
             for (mut due, permit) in turn {
+                if due.kind == DeliveryKind::Failure {
+                    self.start_to_tell(&app, due);
+                    continue;
+                }
                 match due.fresh.take() {
                     Some(fresh) => {
                         let (run, payload) = *fresh;
@@ -325,9 +331,33 @@ impl Dispatcher {
                 }
             }
         }
-        let (handler, registration) = AbortHandle::new_pair();
-        let turn = in_process::Turn::new(Arc::clone(self), &due, permit);
         let delivery = in_process::deliver(Arc::clone(self), Arc::clone(app), due, snapshot);
+        self.begin(state, id, run, permit, delivery);
+    }
+
+    /// Starts telling the app of this process that a run has failed.
+    fn start_to_tell(self: &Arc<Self>, app: &Arc<dyn App>, due: Due) {
+        let (id, run) = (due.id, due.run);
+        let state = self.state();
+        if self.is_draining() || state.handlers.get(&run).is_none_or(|(held, _)| *held != id) {
+            drop(state);
+            return self.ended_in_process(id, run);
+        }
+        let delivery = failure::in_process(Arc::clone(self), Arc::clone(app), due);
+        self.begin(state, id, run, None, delivery);
+    }
+
+    /// Lets a delivery run, and registers its handler in the same moment.
+    fn begin(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        id: i64,
+        run: RunKey,
+        permit: Option<Permit>,
+        delivery: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let (handler, registration) = AbortHandle::new_pair();
+        let turn = in_process::Turn::new(Arc::clone(self), id, run, permit);
         state.handlers.insert(run, (id, Some(handler)));
         drop(state);
         self.runtime.spawn(async move {

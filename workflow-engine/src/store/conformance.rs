@@ -1,7 +1,7 @@
 //! What every store must do: one suite, run against each implementation.
 
 use workflow::{
-    client::{RunFilter, RunState},
+    client::{CallbackState, DlqFilter, RunFilter, RunState, StepError},
     protocol::{Step, StepType},
 };
 
@@ -22,6 +22,8 @@ pub fn check(open: impl Fn() -> Box<dyn Store>) {
         an_end_takes_everything_along_that_could_touch_the_run,
         filters_narrow_and_pages_follow_each_other,
         attempts_answers_and_settings_are_kept,
+        dead_letters_are_listed_until_they_are_removed,
+        filters_narrow_the_dead_letter_queue,
     ] {
         let mut store = open();
         store.begin().unwrap();
@@ -236,11 +238,9 @@ fn an_end_takes_everything_along_that_could_touch_the_run(store: &mut dyn Store)
     store.store_notification(run, "e", &stored(b"x")).unwrap();
     let end = RunEnd { state: RunState::RunFailed, at: 2, output: None };
     store.end_run(run, &end).unwrap();
-    let number = store.insert_dead_letter(run, 2, "why").unwrap();
     assert!(!store.has_delivery(run).unwrap());
     assert_eq!((store.count_waiters(run).unwrap(), store.count_notifications(run).unwrap()), (0, 0));
     assert_eq!(store.history(run, i64::MAX).unwrap().len(), 1);
-    assert_eq!(store.dead_letter(run).unwrap(), Some(DeadLetter { number, at: 2, reason: "why".to_owned() }));
 }
 
 fn filters_narrow_and_pages_follow_each_other(store: &mut dyn Store) {
@@ -278,6 +278,77 @@ fn filters_narrow_and_pages_follow_each_other(store: &mut dyn Store) {
     let page: Vec<_> = store.list(&filter, keys[3], 2).unwrap().iter().map(|run| run.key).collect();
     assert_eq!(page, [keys[2], keys[1]]);
     assert_eq!(store.select_active(&filter, 3).unwrap(), keys[..3]);
+}
+
+fn failed(store: &mut dyn Store, run: NewRun, at: i64, status: u16, callback: Option<ToldFailure>) -> i64 {
+    let run = store.insert_run(&run).unwrap();
+    let answer = StepError { status, body: "why".to_owned(), ..StepError::default() };
+    let failed = FailedDelivery { position: 7, answer, retried: 2, max_retries: 3, ..Default::default() };
+    let letter = NewDeadLetter { run, at, reason: "because".to_owned(), failed, callback };
+    store.insert_dead_letter(&letter).unwrap()
+}
+
+fn numbers(store: &mut dyn Store, filter: &DlqFilter) -> Vec<i64> {
+    store.dead_letters(filter, i64::MAX, 100).unwrap().iter().map(|letter| letter.number).collect()
+}
+
+fn dead_letters_are_listed_until_they_are_removed(store: &mut dyn Store) {
+    let mut all = Vec::new();
+    for number in 0..4 {
+        all.push(failed(store, new_run(&format!("wfr_{number}")), 2000 + number, 500, None));
+    }
+    let everything = DlqFilter::default();
+    assert_eq!(numbers(store, &everything), [all[3], all[2], all[1], all[0]]);
+    let page = store.dead_letters(&everything, all[3], 2).unwrap();
+    assert_eq!(page.iter().map(|letter| letter.number).collect::<Vec<_>>(), [all[2], all[1]]);
+    let letter = store.queued_dead_letter(all[2]).unwrap().unwrap();
+    assert_eq!((letter.at, letter.reason.as_str(), letter.failed.position), (2002, "because", 7));
+    assert_eq!((letter.failed.answer.status, letter.failed.retried, letter.failed.max_retries), (500, 2, 3));
+    assert!(letter.is_queued && letter.callback.is_none());
+
+    let callback = ToldFailure {
+        state: CallbackState::Failed,
+        url: "/told".to_owned(),
+        answer: Some(StepError { status: 503, ..StepError::default() }),
+        errors: Vec::new(),
+    };
+    store.set_callback(all[2], Some(&callback)).unwrap();
+    assert_eq!(store.queued_dead_letter(all[2]).unwrap().unwrap().callback, Some(callback));
+    let successor = store.insert_run(&new_run("wfr_next")).unwrap();
+    store.remove_dead_letter(all[3], None).unwrap();
+    store.remove_dead_letter(all[2], Some(successor)).unwrap();
+    assert_eq!(numbers(store, &everything), [all[1], all[0]]);
+    assert!(store.queued_dead_letter(all[2]).unwrap().is_none());
+    let removed = store.dead_letter(letter.run).unwrap().unwrap();
+    assert_eq!((removed.is_queued, removed.successor), (false, Some(successor)));
+    // The number of one that is gone does not come again.
+    assert!(failed(store, new_run("wfr_4"), 2000, 500, None) > all[3]);
+}
+
+fn filters_narrow_the_dead_letter_queue(store: &mut dyn Store) {
+    let told = |state| Some(ToldFailure { state, url: "/".to_owned(), answer: None, errors: Vec::new() });
+    let mut special = new_run("wfr_b");
+    special.url = "/order/special".to_owned();
+    special.created_at = 1001;
+    special.config.labels = vec!["red".to_owned()];
+    let a = failed(store, new_run("wfr_a"), 2000, 500, None);
+    let b = failed(store, special, 2001, 489, told(CallbackState::Failed));
+    let c = failed(store, new_run("wfr_c"), 2002, 500, told(CallbackState::Success));
+    let none = DlqFilter::default;
+    for (filter, expected) in [
+        (none(), vec![c, b, a]),
+        (DlqFilter { run_ids: vec!["wfr_a".to_owned(), "wfr_c".to_owned()], ..none() }, vec![c, a]),
+        (DlqFilter { workflow_url: Some("/order".to_owned()), ..none() }, vec![c, a]),
+        (DlqFilter { labels: vec!["red".to_owned()], ..none() }, vec![b]),
+        (DlqFilter { from: Some(2001), ..none() }, vec![c, b]),
+        (DlqFilter { to: Some(2001), ..none() }, vec![b, a]),
+        (DlqFilter { created_at: Some(1001), ..none() }, vec![b]),
+        (DlqFilter { response_status: Some(489), ..none() }, vec![b]),
+        (DlqFilter { failure_function: vec![CallbackState::Failed], ..none() }, vec![b]),
+        (DlqFilter { flow_control_key: Some("k".to_owned()), ..none() }, vec![]),
+    ] {
+        assert_eq!(numbers(store, &filter), expected, "{filter:?}");
+    }
 }
 
 fn attempts_answers_and_settings_are_kept(store: &mut dyn Store) {

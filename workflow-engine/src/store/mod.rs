@@ -5,11 +5,14 @@
 
 #[cfg(test)]
 mod conformance;
+mod dead_letter;
 mod request;
 mod rows;
 mod sqlite;
 
-pub use self::{request::*, rows::*, sqlite::Sqlite};
+use workflow::client::DlqFilter;
+
+pub use self::{dead_letter::*, request::*, rows::*, sqlite::Sqlite};
 
 /// A store failed. The transaction that it happened in has no effect.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -102,8 +105,12 @@ pub trait Store: Reader + Send {
     /// Makes all runs that have failed attempts of this step go on at `at`.
     fn hurry(&mut self, step_id: u32, at: i64) -> Stored<()>;
 
-    /// Adds an entry to the dead letter queue and gives its number.
-    fn insert_dead_letter(&mut self, run: RunKey, at: i64, reason: &str) -> Stored<i64>;
+    /// Adds an entry to the dead letter queue and gives its number, which is never used twice.
+    fn insert_dead_letter(&mut self, letter: &NewDeadLetter) -> Stored<i64>;
+    /// Takes an entry out of the dead letter queue; it stays on record for its run, with the run that goes on for it, if any.
+    fn remove_dead_letter(&mut self, number: i64, successor: Option<RunKey>) -> Stored<()>;
+    /// Sets what became of telling a failure.
+    fn set_callback(&mut self, number: i64, callback: Option<&ToldFailure>) -> Stored<()>;
 
     /// What was answered to a request with this de-duplication key.
     fn answered(&mut self, key: &str) -> Stored<Option<Vec<u8>>>;
@@ -134,6 +141,8 @@ pub trait Reader {
     /// What a run's workflow is called with: its history up to and including a position, oldest first, without requests and
     /// answers.
     fn history(&self, run: RunKey, up_to: i64) -> Stored<Vec<Entry>>;
+    /// The payload that a run was triggered with.
+    fn payload(&self, run: RunKey) -> Stored<Option<Vec<u8>>>;
     /// What the steps of a run have asked the engine to do, oldest first: [`StepRequest`]s.
     fn requests(&self, run: RunKey) -> Stored<Vec<Entry>>;
     /// The entry at a position.
@@ -148,6 +157,10 @@ pub trait Reader {
     fn waiters(&self, event: &str, limit: u32) -> Stored<Vec<Waiter>>;
     /// A page of runs, newest first: those with a key below `before` that match.
     fn list(&self, filter: &workflow::client::RunFilter, before: RunKey, limit: u32) -> Stored<Vec<Run>>;
-    /// The dead letter of a run.
+    /// The dead letter of a run, whether it is still in the queue or not.
     fn dead_letter(&self, run: RunKey) -> Stored<Option<DeadLetter>>;
+    /// An entry of the dead letter queue.
+    fn queued_dead_letter(&self, number: i64) -> Stored<Option<DeadLetter>>;
+    /// A page of the dead letter queue, the last failure first: entries with a number below `before` that match.
+    fn dead_letters(&self, filter: &DlqFilter, before: i64, limit: u32) -> Stored<Vec<DeadLetter>>;
 }

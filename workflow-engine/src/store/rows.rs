@@ -8,7 +8,7 @@ use workflow::{
     protocol::Step,
 };
 
-use super::Stored;
+use super::{FailureTarget, Stored};
 
 /// A run's key inside the store: a small integer, so that every index that holds it stays small and grows at its end.
 pub type RunKey = i64;
@@ -95,6 +95,9 @@ pub struct RunConfig {
     /// Feature set of the trigger message (protocol, section G.4).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<String>,
+    /// Who is told if the run fails; nobody if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<FailureTarget>,
     /// The run that has invoked it first.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub invoker: Option<RunKey>,
@@ -115,6 +118,17 @@ impl RunConfig {
     /// Retries of a failed attempt before the run fails (protocol, section D.6).
     pub fn max_retries(&self) -> u32 {
         self.retries.unwrap_or(3)
+    }
+
+    /// Retries of telling that the run has failed.
+    pub fn failure_retries(&self) -> u32 {
+        self.failure.as_ref().and_then(|target| target.retries).unwrap_or(self.max_retries())
+    }
+
+    /// Expression for the delay before such a retry, in milliseconds.
+    pub fn failure_retry_delay(&self) -> Option<&str> {
+        let own = self.failure.as_ref().and_then(|target| target.retry_delay.as_deref());
+        own.or(self.retry_delay.as_deref())
     }
 }
 
@@ -192,6 +206,11 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// What it is.
+    pub fn identity(&self) -> Identity {
+        Identity::of(self.code)
+    }
+
     /// Whether this is the payload.
     pub fn is_init(&self) -> bool {
         self.code == 0
@@ -267,7 +286,7 @@ pub struct Delivery {
     pub kind: DeliveryKind,
     /// The run.
     pub run: RunKey,
-    /// The history entry that is delivered; 0 for a run of this process, which is called with its whole history.
+    /// The history entry that is delivered; 0 where the app of this process is called, which gets the whole history.
     pub position: i64,
     /// When it is due, in milliseconds since the Unix epoch.
     pub due: i64,
@@ -377,24 +396,6 @@ pub struct Attempts {
     pub errors: String,
     /// The step's name, where a step failed.
     pub step_name: Option<String>,
-}
-
-/// An entry of the dead letter queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// Its number.
-    pub number: i64,
-    /// When the run failed, in milliseconds since the Unix epoch.
-    pub at: i64,
-    /// Why.
-    pub reason: String,
-}
-
-impl DeadLetter {
-    /// Its public id, in the shape of the hosted service.
-    pub fn public_id(&self) -> String {
-        format!("{}-{}", self.at, self.number)
-    }
 }
 
 /// What was pinned or paused by hand for a flow-control key.

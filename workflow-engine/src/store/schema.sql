@@ -69,12 +69,17 @@ CREATE TABLE attempts (                       -- failed attempts of runs of this
     PRIMARY KEY (run, step_id)
 ) WITHOUT ROWID;
 
-CREATE TABLE dead_letters (
-    number INTEGER PRIMARY KEY,
-    run    INTEGER NOT NULL UNIQUE,
-    at     INTEGER NOT NULL,
-    reason TEXT    NOT NULL
+CREATE TABLE dead_letters (                   -- runs that have failed
+    number    INTEGER PRIMARY KEY AUTOINCREMENT,
+    run       INTEGER NOT NULL UNIQUE,
+    at        INTEGER NOT NULL,
+    reason    TEXT    NOT NULL,
+    failed    TEXT    NOT NULL,               -- what failed it, as JSON
+    callback  TEXT,                           -- what became of telling it, as JSON
+    queued    INTEGER NOT NULL,               -- 0: deleted, resumed or restarted
+    successor INTEGER                         -- where it was resumed: the run that goes on for it
 );
+CREATE INDEX dead_letters_queued ON dead_letters (number) WHERE queued = 1;
 
 CREATE TABLE answers (                        -- what was answered to requests with a de-duplication id
     key    TEXT PRIMARY KEY,

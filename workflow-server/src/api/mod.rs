@@ -3,6 +3,7 @@
 //! Requests are routed here and not by axum, because paths hold ids and URLs that must be read before anything is decoded:
 //! an event id may hold `/`, and a destination is taken as it was written.
 
+mod dlq;
 mod events;
 mod flow_control;
 mod keys;
@@ -170,6 +171,14 @@ async fn answer(api: &Api, parts: Parts, body: Body) -> Result<Response, Refusal
         Route::FlowControl(key) => flow_control::get(&call, &key),
         Route::ChangeFlowControl { key, action } => flow_control::change(call, key, action).await,
         Route::GlobalParallelism => flow_control::global(&call),
+        Route::DeadLetters => dlq::list(call).await,
+        Route::DeadLetter(id) => dlq::get(call, id).await,
+        Route::Revive { revival, id: None } => dlq::revive(call, revival).await,
+        Route::Revive { revival, id: Some(id) } => dlq::revive_one(call, revival, id).await,
+        Route::DeleteDeadLetters => dlq::delete(call).await,
+        Route::DeleteDeadLetter(id) => dlq::delete_one(call, id).await,
+        Route::RetryCallback(id) => dlq::retry_callback(call, id).await,
+        Route::CancelCallback(id) => dlq::cancel_callback(call, id).await,
         Route::Keys => Ok(keys::current(&call)),
         Route::RotateKeys => keys::rotate(call).await,
     }

@@ -7,7 +7,10 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header::CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use workflow::{client::Triggered, protocol::headers::WORKFLOW_INIT};
+use workflow::{
+    client::Triggered,
+    protocol::headers::{FAILURE_CALLBACK, WORKFLOW_INIT},
+};
 use workflow_engine::{Message, Published};
 
 use super::{Call, json, refusal::Refusal};
@@ -115,8 +118,11 @@ fn message_headers(headers: &HeaderMap) -> Result<Vec<(String, String)>, Refusal
         .collect()
 }
 
-/// Whoever triggers a run leaves it to the engine to say so.
+/// Whoever triggers a run leaves it to the engine to say so, and that the workflow itself is told if it fails.
 fn starts_a_run(message: &mut Message) {
+    if message.header(FAILURE_CALLBACK).is_none() {
+        message.headers.push((FAILURE_CALLBACK.to_owned(), message.destination.clone()));
+    }
     message.headers.retain(|(name, _)| !name.eq_ignore_ascii_case(WORKFLOW_INIT));
     message.headers.push((WORKFLOW_INIT.to_owned(), "true".to_owned()));
 }

@@ -2,7 +2,7 @@
 
 use http::Method;
 use percent_encoding::percent_decode_str;
-use workflow::protocol::run_id::RUN_ID_PREFIX;
+use workflow::{client::Revival, protocol::run_id::RUN_ID_PREFIX};
 
 use super::{refusal::Refusal, token};
 
@@ -41,6 +41,20 @@ pub(super) enum Route {
     ChangeFlowControl { key: String, action: String },
     /// Show how many deliveries are being made.
     GlobalParallelism,
+    /// List runs that have failed.
+    DeadLetters,
+    /// Show one of them.
+    DeadLetter(String),
+    /// Start new runs for failed ones, or for this one.
+    Revive { revival: Revival, id: Option<String> },
+    /// Delete entries of the dead letter queue.
+    DeleteDeadLetters,
+    /// Delete this one.
+    DeleteDeadLetter(String),
+    /// Tell of this failure again.
+    RetryCallback(String),
+    /// Stop telling this failure.
+    CancelCallback(String),
     /// Call a webhook of a run.
     Webhook { run_id: String, event: String },
     /// Show the signing keys.
@@ -84,16 +98,49 @@ pub(super) fn find(method: &Method, path: &str, raw_query: &str) -> Result<Found
         ("workflows", Some("runs")) => only(method, &Method::DELETE, "DELETE", Route::CancelRuns),
         ("workflows", Some("events")) => get(Route::Events),
         ("workflows", Some("logs")) => get(Route::Logs),
+        ("dlq", None) => get(Route::DeadLetters),
+        ("workflows", Some("dlq")) => match *method {
+            Method::GET => Found::Route(Route::DeadLetters),
+            Method::DELETE => Found::Route(Route::DeleteDeadLetters),
+            _ => Found::WrongMethod("GET, DELETE"),
+        },
         ("workflows", Some(rest)) if rest.starts_with("hooks/") => webhook(rest)?,
-        ("workflows", Some(rest)) => match rest.strip_prefix("runs/") {
-            Some(run) => match *method {
+        ("workflows", Some(rest)) => match (rest.strip_prefix("runs/"), rest.strip_prefix("dlq/")) {
+            (_, Some(rest)) => dead_letter(method, rest)?,
+            (Some(run), None) => match *method {
                 Method::GET => Found::Route(Route::History(id(run, "run id")?)),
                 Method::DELETE => Found::Route(Route::EndRun(id(run, "run id")?)),
                 _ => Found::WrongMethod("GET, DELETE"),
             },
-            None => Found::Nothing,
+            (None, None) => Found::Nothing,
         },
         _ => Found::Nothing,
+    })
+}
+
+/// What follows `/v2/workflows/dlq/`.
+fn dead_letter(method: &Method, rest: &str) -> Result<Found, Refusal> {
+    let post = |route: Route| only(method, &Method::POST, "POST", route);
+    let id = |raw: &str| id(raw, "id");
+    let (first, second) = rest.split_once('/').map_or((rest, None), |(first, rest)| (first, Some(rest)));
+    let revival = match first {
+        "resume" => Some(Revival::Resume),
+        "restart" => Some(Revival::Restart),
+        _ => None,
+    };
+    Ok(match (revival, second) {
+        (Some(revival), one) => post(Route::Revive { revival, id: one.map(id).transpose()? }),
+        (None, Some(one)) if first == "callback" => match *method {
+            Method::POST => Found::Route(Route::RetryCallback(id(one)?)),
+            Method::DELETE => Found::Route(Route::CancelCallback(id(one)?)),
+            _ => Found::WrongMethod("POST, DELETE"),
+        },
+        (None, Some(_)) => Found::Nothing,
+        (None, None) => match *method {
+            Method::GET => Found::Route(Route::DeadLetter(id(first)?)),
+            Method::DELETE => Found::Route(Route::DeleteDeadLetter(id(first)?)),
+            _ => Found::WrongMethod("GET, DELETE"),
+        },
     })
 }
 

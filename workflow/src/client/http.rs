@@ -9,8 +9,9 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use super::{
-    ClientError, Connection, FailureCallback, FlowControlChange, FlowControlInfo, GlobalParallelism, LogPage,
-    LogQuery, Notification, Notified, RunFilter, SigningKeys, Transport, Trigger, Triggered, Waiter,
+    ClientError, Connection, DeletedLetters, DlqMessage, DlqPage, DlqQuery, DlqSelection, FailureCallback,
+    FlowControlChange, FlowControlInfo, GlobalParallelism, LogPage, LogQuery, Notification, Notified,
+    Revival, RevivedRuns, RunChanges, RunFilter, SigningKeys, Transport, Trigger, Triggered, Waiter,
     connection::decode,
     message::{Init, header},
     request::{Request, segment},
@@ -73,6 +74,10 @@ impl HttpTransport {
 
     pub(crate) fn of(connection: Connection, base_url: Option<String>) -> Self {
         Self { connection, base_url }
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Starts runs as one batch. Bodies that are no text are published one by one, which only a single trigger may be.
@@ -214,7 +219,7 @@ impl HttpTransport {
     }
 
     /// The absolute URL of a workflow that may be named by its path. A URL that is absolute already is taken as it is.
-    fn absolute(&self, url: &str) -> Result<String, ClientError> {
+    pub(super) fn absolute(&self, url: &str) -> Result<String, ClientError> {
         if url.starts_with('/') { absolute_url(self.base_url.as_deref(), url) } else { Ok(url.to_owned()) }
     }
 }
@@ -294,6 +299,44 @@ impl Transport for HttpTransport {
     fn rotate_signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>> {
         Box::pin(self.connection.fetch(Request::new(Method::POST, "/v2/keys/rotate")))
     }
+
+    fn dead_letters(&self, query: DlqQuery) -> BoxFuture<'_, Result<DlqPage, ClientError>> {
+        Box::pin(self.list_dead_letters(query))
+    }
+
+    fn dead_letter<'a>(&'a self, dlq_id: &'a str) -> BoxFuture<'a, Result<Option<DlqMessage>, ClientError>> {
+        Box::pin(self.show_dead_letter(dlq_id))
+    }
+
+    fn delete_dead_letters(
+        &self,
+        selection: DlqSelection,
+    ) -> BoxFuture<'_, Result<DeletedLetters, ClientError>> {
+        Box::pin(self.remove_dead_letters(selection))
+    }
+
+    fn revive(
+        &self,
+        revival: Revival,
+        selection: DlqSelection,
+        changes: RunChanges,
+    ) -> BoxFuture<'_, Result<RevivedRuns, ClientError>> {
+        Box::pin(self.revive_dead_letters(revival, selection, changes))
+    }
+
+    fn retry_failure_function<'a>(
+        &'a self,
+        dlq_id: &'a str,
+    ) -> BoxFuture<'a, Result<Triggered, ClientError>> {
+        Box::pin(self.tell_failure(Method::POST, dlq_id))
+    }
+
+    fn cancel_failure_function<'a>(
+        &'a self,
+        dlq_id: &'a str,
+    ) -> BoxFuture<'a, Result<Triggered, ClientError>> {
+        Box::pin(self.tell_failure(Method::DELETE, dlq_id))
+    }
 }
 
 /// Sends a notification and returns the engine's answer as it is: an array, or an object where a run was named.
@@ -345,20 +388,20 @@ fn triggered(runs: Vec<(String, bool)>, published: Vec<Published>) -> Vec<Trigge
 
 /// A query string.
 #[derive(Default)]
-struct Query(Vec<(&'static str, String)>);
+pub(super) struct Query(Vec<(&'static str, String)>);
 
 impl Query {
-    fn add(&mut self, name: &'static str, value: impl Display) {
+    pub(super) fn add(&mut self, name: &'static str, value: impl Display) {
         self.0.push((name, value.to_string()));
     }
 
-    fn add_some(&mut self, name: &'static str, value: Option<impl Display>) {
+    pub(super) fn add_some(&mut self, name: &'static str, value: Option<impl Display>) {
         if let Some(value) = value {
             self.add(name, value);
         }
     }
 
-    fn on(self, path: &str) -> String {
+    pub(super) fn on(self, path: &str) -> String {
         if self.0.is_empty() {
             return path.to_owned();
         }

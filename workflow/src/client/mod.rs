@@ -20,6 +20,7 @@
 //! ```
 
 mod connection;
+mod dlq;
 mod flow_control;
 mod http;
 mod locations;
@@ -44,6 +45,7 @@ pub(crate) use self::{
     locations::{Locations, segment_of},
 };
 pub use self::{
+    dlq::*,
     flow_control::{FlowControlChange, FlowControlClient, FlowControlInfo, GlobalParallelism},
     http::HttpTransport,
     rate_limit::RateLimit,
@@ -316,6 +318,11 @@ impl Client {
     pub async fn rotate_signing_keys(&self) -> Result<SigningKeys, ClientError> {
         self.transport.rotate_signing_keys().await
     }
+
+    /// The runs that have failed: to list, resume, restart and delete them.
+    pub fn dlq(&self) -> Dlq {
+        Dlq::new(self.transport.clone())
+    }
 }
 
 /// Run ids may be given as they were chosen, without `wfr_`.
@@ -353,6 +360,30 @@ pub trait Transport: Send + Sync + 'static {
     fn signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>>;
     /// Exchanges the signing keys.
     fn rotate_signing_keys(&self) -> BoxFuture<'_, Result<SigningKeys, ClientError>>;
+    /// Lists runs that have failed, the last failure first.
+    fn dead_letters(&self, query: DlqQuery) -> BoxFuture<'_, Result<DlqPage, ClientError>>;
+    /// Shows one run that has failed.
+    fn dead_letter<'a>(&'a self, dlq_id: &'a str) -> BoxFuture<'a, Result<Option<DlqMessage>, ClientError>>;
+    /// Deletes entries of the dead letter queue.
+    fn delete_dead_letters(
+        &self,
+        selection: DlqSelection,
+    ) -> BoxFuture<'_, Result<DeletedLetters, ClientError>>;
+    /// Starts new runs for failed ones; their entries of the dead letter queue are gone then.
+    fn revive(
+        &self,
+        revival: Revival,
+        selection: DlqSelection,
+        changes: RunChanges,
+    ) -> BoxFuture<'_, Result<RevivedRuns, ClientError>>;
+    /// Tells of a failure again whose last attempt of it has failed.
+    fn retry_failure_function<'a>(&'a self, dlq_id: &'a str)
+    -> BoxFuture<'a, Result<Triggered, ClientError>>;
+    /// Stops telling a failure that is being told.
+    fn cancel_failure_function<'a>(
+        &'a self,
+        dlq_id: &'a str,
+    ) -> BoxFuture<'a, Result<Triggered, ClientError>>;
 }
 
 /// A call of the client that failed.

@@ -144,11 +144,7 @@ impl TriggerRequest {
     pub(super) fn into_trigger(self) -> Result<Trigger, ClientError> {
         self.encoded?;
         check_labels(&self.trigger.labels)?;
-        if let Some(limits) = &self.trigger.flow_control {
-            limits
-                .check()
-                .map_err(|error| ClientError::Refused { status: 400, message: error.to_string() })?;
-        }
+        check_flow_control(self.trigger.flow_control.as_ref())?;
         Ok(Trigger { url: self.url?, ..self.trigger })
     }
 
@@ -237,8 +233,14 @@ fn encode<T: Serialize + ?Sized>(value: &T, what: &str) -> (Bytes, Result<(), Cl
     }
 }
 
+/// Limits that make no sense are refused before anything is sent.
+pub(super) fn check_flow_control(limits: Option<&FlowControl>) -> Result<(), ClientError> {
+    let checked = limits.map_or(Ok(()), FlowControl::check);
+    checked.map_err(|error| ClientError::Refused { status: 400, message: error.to_string() })
+}
+
 /// Labels are joined by commas and travel in a header, so that not every text can be one.
-fn check_labels(labels: &[String]) -> Result<(), ClientError> {
+pub(super) fn check_labels(labels: &[String]) -> Result<(), ClientError> {
     let fits = |label: &str| {
         !label.is_empty()
             && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Redact;
+use super::{FailureFunctionLog, Redact};
 use crate::{FlowControl, protocol::StepType};
 
 /// A run to be started.
@@ -252,6 +252,9 @@ pub struct RunLog {
     /// Its entry in the dead letter queue, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dlq_id: Option<String>,
+    /// What became of its failure function, if it failed and has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_function: Option<FailureFunctionLog>,
     /// The first label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,

@@ -131,6 +131,12 @@ pub fn forwarded(name: &str) -> Option<&str> {
     strip_prefix_ignore_case(name, FORWARD_PREFIX).filter(|rest| !rest.is_empty())
 }
 
+/// The name under which a message's header is to be delivered with a failure: `Upstash-Failure-Callback-Forward-X-User` gives
+/// `X-User`.
+pub fn forwarded_to_failure(name: &str) -> Option<&str> {
+    strip_prefix_ignore_case(name, FAILURE_CALLBACK_FORWARD_PREFIX).filter(|rest| !rest.is_empty())
+}
+
 /// Whether the engine or the transport sets this header on a delivery. Forwarded values of such headers are ignored: they
 /// come from senders that pass on every header they received.
 pub fn is_engine_owned(name: &str) -> bool {

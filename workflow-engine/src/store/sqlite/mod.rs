@@ -1,5 +1,6 @@
 //! The SQLite store: one file in WAL mode, synced at every commit.
 
+mod dead_letters;
 mod read;
 mod write;
 
@@ -11,7 +12,7 @@ use super::{StoreError, Stored};
 use crate::urls;
 
 /// The version of the tables in `schema.sql`, kept in the file's `user_version`.
-const SCHEMA_VERSION: i64 = 4;
+const SCHEMA_VERSION: i64 = 2;
 
 /// SQLite before this version can corrupt a database when a connection resets the WAL while another one writes.
 const OLDEST_SAFE_SQLITE: i32 = 3_051_003;

@@ -1,12 +1,12 @@
 //! Reading.
 
 use rusqlite::{OptionalExtension, Row, params, params_from_iter, types::Value};
-use workflow::client::{RunFilter, RunState};
+use workflow::client::{DlqFilter, RunFilter, RunState};
 
 use super::Sqlite;
 use crate::store::{
-    Attempts, Awaited, DeadLetter, Delivery, DeliveryKind, Entry, Pinned, Reader, Run, RunKey, StoreError,
-    Stored, StoredNotification, Waiter, position_of,
+    Attempts, Awaited, DeadLetter, Delivery, DeliveryKind, Entry, Identity, Pinned, Reader, Run, RunKey,
+    StoreError, Stored, StoredNotification, Waiter, position_of,
 };
 
 const RUN: &str = "SELECT key, id, state, created_at, finished_at, url, config, output, wake_at FROM runs";
@@ -22,7 +22,7 @@ impl Sqlite {
         query(self)
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         sql: &str,
         params: impl rusqlite::Params,
@@ -33,7 +33,7 @@ impl Sqlite {
         rows.next()?.map(read).transpose()
     }
 
-    fn many<T>(
+    pub(super) fn many<T>(
         &self,
         sql: &str,
         params: impl rusqlite::Params,
@@ -139,6 +139,10 @@ impl Reader for Sqlite {
         Ok(entries)
     }
 
+    fn payload(&self, run: RunKey) -> Stored<Option<Vec<u8>>> {
+        Ok(self.find_entry(run, Identity::Init.code())?.map(|entry| entry.data))
+    }
+
     fn requests(&self, run: RunKey) -> Stored<Vec<Entry>> {
         let sql = format!("{ENTRY} WHERE run = ?1 AND code < 0 AND code % 2 = 0");
         let mut entries = self.many(&sql, [run], entry)?;
@@ -184,10 +188,15 @@ impl Reader for Sqlite {
     }
 
     fn dead_letter(&self, run: RunKey) -> Stored<Option<DeadLetter>> {
-        let sql = "SELECT number, at, reason FROM dead_letters WHERE run = ?1";
-        self.one(sql, [run], |row| {
-            Ok(DeadLetter { number: row.get(0)?, at: row.get(1)?, reason: row.get(2)? })
-        })
+        self.dead_letter_of(run)
+    }
+
+    fn queued_dead_letter(&self, number: i64) -> Stored<Option<DeadLetter>> {
+        self.dead_letter_number(number)
+    }
+
+    fn dead_letters(&self, filter: &DlqFilter, before: i64, limit: u32) -> Stored<Vec<DeadLetter>> {
+        self.select_dead_letters(filter, before, limit)
     }
 }
 
@@ -267,14 +276,20 @@ fn pinned(row: &Row<'_>) -> Stored<Pinned> {
 }
 
 /// Conditions of a `WHERE` clause and their values.
-struct Selection {
+pub(super) struct Selection {
     conditions: Vec<String>,
-    values: Vec<Value>,
+    pub(super) values: Vec<Value>,
+}
+
+impl Default for Selection {
+    fn default() -> Self {
+        Self { conditions: vec!["1".to_owned()], values: Vec::new() }
+    }
 }
 
 impl Selection {
     fn of(filter: &RunFilter) -> Self {
-        let mut query = Self { conditions: vec!["1".to_owned()], values: Vec::new() };
+        let mut query = Self::default();
         query.any("id", filter.run_ids.iter().cloned().map(Value::Text));
         query.any("state", filter.states.iter().map(|state| Value::Integer(state_code(*state))));
         let runs = filter.runs.iter().map(|(id, at)| [Value::Text(id.clone()), Value::Integer(*at)]);
@@ -293,12 +308,7 @@ impl Selection {
         // An id that no message can have is one of no run.
         let positions = filter.message_ids.iter().map(|id| [Value::Integer(position_of(id).unwrap_or(-1))]);
         query.either("EXISTS (SELECT 1 FROM history WHERE position = ? AND run = runs.key)", positions);
-        if !filter.labels.is_empty() {
-            let marks = vec!["?"; filter.labels.len()].join(", ");
-            let condition =
-                format!("EXISTS (SELECT 1 FROM json_each(config, '$.labels') WHERE value IN ({marks}))");
-            query.and(&condition, filter.labels.iter().cloned().map(Value::Text));
-        }
+        query.labels(&filter.labels);
         for (condition, bound) in [
             ("created_at >= ?", filter.from),
             ("created_at <= ?", filter.to),
@@ -311,12 +321,21 @@ impl Selection {
         query
     }
 
-    fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+    pub(super) fn labels(&mut self, labels: &[String]) {
+        if !labels.is_empty() {
+            let marks = vec!["?"; labels.len()].join(", ");
+            let condition =
+                format!("EXISTS (SELECT 1 FROM json_each(config, '$.labels') WHERE value IN ({marks}))");
+            self.and(&condition, labels.iter().cloned().map(Value::Text));
+        }
+    }
+
+    pub(super) fn and(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
         self.conditions.push(condition.to_owned());
         self.values.extend(values);
     }
 
-    fn any(&mut self, column: &str, values: impl ExactSizeIterator<Item = Value>) {
+    pub(super) fn any(&mut self, column: &str, values: impl ExactSizeIterator<Item = Value>) {
         if values.len() > 0 {
             let marks = vec!["?"; values.len()].join(", ");
             self.and(&format!("{column} IN ({marks})"), values);
@@ -331,7 +350,7 @@ impl Selection {
         }
     }
 
-    fn conditions(&self) -> String {
+    pub(super) fn conditions(&self) -> String {
         self.conditions.join(" AND ")
     }
 }

@@ -5,13 +5,13 @@ use workflow::client::RunFilter;
 
 use super::{Sqlite, read::state_code};
 use crate::store::{
-    Appended, Attempts, Awaited, Delivery, Identity, LastIds, NewRun, Pinned, RunEnd, RunKey, Store, Stored,
-    StoredNotification, Waiter,
+    Appended, Attempts, Awaited, Delivery, Identity, LastIds, NewDeadLetter, NewRun, Pinned, RunEnd, RunKey,
+    Store, Stored, StoredNotification, ToldFailure, Waiter,
 };
 
 impl Sqlite {
     /// Runs a prepared statement and says how many rows it changed.
-    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Stored<usize> {
+    pub(super) fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Stored<usize> {
         Ok(self.connection.prepare_cached(sql)?.execute(params)?)
     }
 }
@@ -231,12 +231,16 @@ impl Store for Sqlite {
         Ok(())
     }
 
-    fn insert_dead_letter(&mut self, run: RunKey, at: i64, reason: &str) -> Stored<i64> {
-        self.execute(
-            "INSERT INTO dead_letters (run, at, reason) VALUES (?1, ?2, ?3)",
-            params![run, at, reason],
-        )?;
-        Ok(self.connection.last_insert_rowid())
+    fn insert_dead_letter(&mut self, letter: &NewDeadLetter) -> Stored<i64> {
+        self.add_dead_letter(letter)
+    }
+
+    fn remove_dead_letter(&mut self, number: i64, successor: Option<RunKey>) -> Stored<()> {
+        self.unqueue(number, successor)
+    }
+
+    fn set_callback(&mut self, number: i64, callback: Option<&ToldFailure>) -> Stored<()> {
+        self.write_callback(number, callback)
     }
 
     fn answered(&mut self, key: &str) -> Stored<Option<Vec<u8>>> {
