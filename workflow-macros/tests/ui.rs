@@ -29,6 +29,18 @@ fn each_mistake_is_told_once_and_where_it_is() {
     }
 }
 
+#[test]
+fn the_table_in_the_documentation_names_fixtures() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("../docs/errors.md")).unwrap();
+    let named: Vec<_> = page.split("(`").skip(1).filter_map(|rest| rest.split_once("`)")).collect();
+    let fixtures: Vec<_> = named.iter().map(|(name, _)| *name).filter(|name| name.contains('/')).collect();
+    assert!(fixtures.len() > 20, "{fixtures:?}");
+    for fixture in fixtures {
+        assert!(root.join("tests/ui").join(fixture).with_extension("rs").exists(), "{fixture}");
+    }
+}
+
 fn fixtures() -> Vec<PathBuf> {
     let folders = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/ui")).unwrap();
     let files = folders.flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap());
