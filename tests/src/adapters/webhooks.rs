@@ -36,8 +36,8 @@ pub async fn a_webhook_that_is_none_is_answered_with_404<H: Harness>() {
 async fn webhook_of<H: Harness>(site: &Site<H>, run: &str) -> Webhook {
     eventually(format!("the run `{run}` makes a webhook"), async || {
         let log = site.client.run(run).await.unwrap()?;
-        let steps = log.steps.iter().flat_map(|group| &group.steps);
-        let made = steps.filter(|step| step.step_name.as_deref() == Some("make webhook")).last()?;
+        let mut steps = log.steps.iter().flat_map(|group| &group.steps);
+        let made = steps.find(|step| step.step_name.as_deref() == Some("make webhook"))?;
         serde_json::from_str(made.out.as_deref()?).ok()
     })
     .await
