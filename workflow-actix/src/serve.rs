@@ -43,7 +43,7 @@ use crate::{rejection, translate};
 pub fn serve<W>() -> Route
 where
     W: Workflow,
-    W::Args: FromRequest + 'static,
+    W::Args: Extractors,
 {
     web::post().to(answer::<W>)
 }
@@ -51,7 +51,7 @@ where
 pub(crate) async fn answer<W>(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, Error>
 where
     W: Workflow,
-    W::Args: FromRequest + 'static,
+    W::Args: Extractors,
 {
     let args = match W::Args::from_request(&request, &mut Payload::None).await {
         Ok(args) => args,
@@ -63,6 +63,18 @@ where
     };
     Ok(translate::to_actix(answer))
 }
+
+/// The further parameters of a workflow, all of them extractors.
+#[diagnostic::on_unimplemented(
+    message = "a workflow whose further parameters are `{Self}` cannot be served by actix-web",
+    label = "one of these parameters is no extractor",
+    note = "a type is one if it implements `actix_web::FromRequest`; what the app shares is taken as `web::Data<T>`"
+)]
+#[doc(hidden)]
+pub trait Extractors: FromRequest + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<A: FromRequest + 'static> Extractors for A {}
 
 /// The whole body, as it came: signatures cover bytes. The limit is the core's, because a delivery carries the history of its
 /// run, for which the limits of frameworks are too low.

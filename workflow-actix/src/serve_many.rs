@@ -2,10 +2,13 @@
 
 use std::future::Future;
 
-use actix_web::{Error, FromRequest, HttpRequest, HttpResponse, Route, web};
+use actix_web::{Error, HttpRequest, HttpResponse, Route, web};
 use workflow::{Workflow, endpoint};
 
-use crate::{serve::answer, translate};
+use crate::{
+    serve::{Extractors, answer},
+    translate,
+};
 
 /// The route of several workflows, given as a tuple of up to 16, for `POST`. Mount it at a path whose last segment is the name
 /// of the workflow, with dashes instead of underscores:
@@ -48,8 +51,8 @@ macro_rules! tuples {
     ($first:ident $($rest:ident)*) => {
         impl<$first, $($rest),*> Workflows for ($first, $($rest,)*)
         where
-            $first: Workflow<Args: FromRequest + 'static>,
-            $($rest: Workflow<Args: FromRequest + 'static>,)*
+            $first: Workflow<Args: Extractors>,
+            $($rest: Workflow<Args: Extractors>,)*
         {
             async fn answer_one_of(request: HttpRequest, body: web::Payload) -> Result<HttpResponse, Error> {
                 if endpoint::is_at::<$first>(request.path()) {

@@ -86,7 +86,7 @@ pub trait StateFor<W>: Send + Sync + 'static {
 impl<W, S> StateFor<W> for S
 where
     W: Workflow,
-    W::Args: FromRequestParts<S>,
+    W::Args: Extractors<S>,
     S: Send + Sync + 'static,
 {
     async fn serve(self, request: Request) -> Response {
@@ -102,6 +102,20 @@ where
         answer.map(Body::from)
     }
 }
+
+/// The further parameters of a workflow, all of them extractors of a router with the state `S`.
+#[diagnostic::on_unimplemented(
+    message = "a workflow whose further parameters are `{Self}` cannot be served by a router with the state `{S}`",
+    label = "one of these parameters is no extractor there",
+    note = "`State<T>` is one where the router's state is `T`: call `.with_state(..)` with a `T`",
+    note = "any other type is one if it implements `axum::extract::FromRequestParts`; `Json`, `Form` and others that read the body do \
+            not, because the body is the payload, which the context gives"
+)]
+#[doc(hidden)]
+pub trait Extractors<S>: FromRequestParts<S> {}
+
+#[diagnostic::do_not_recommend]
+impl<A: FromRequestParts<S>, S> Extractors<S> for A {}
 
 /// The whole body, as it came: signatures cover bytes. The limit is the core's, because a delivery carries the history of its
 /// run, for which the limits of frameworks are too low.

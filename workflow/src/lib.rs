@@ -86,7 +86,7 @@ pub use self::{
     client::{Client, ClientError},
     context::{
         CallResponse, CallStep, InvokeResult, InvokeStep, Notify, NotifyStep, StepBuilder, StepFailure,
-        WaitResult, WaitStep, WebhookRequest, WebhookStep, WorkflowContext, api,
+        StepResult, WaitResult, WaitStep, WebhookRequest, WebhookStep, WorkflowContext, api,
     },
     engine::EngineHandle,
     error::{Error, Result},

@@ -106,6 +106,9 @@ fn steps_may_do_anything() {
         quote!(let body = async || Ok(Utc::now()); ctx.run("now", body).await?;),
         quote!(try_join_all(ids.iter().map(|id| ctx.run(name(id), async move || fetch::<A, B>(id, Utc::now()).await))).await?;),
         quote!(ctx.run("page", async || Ok(client.get(url).send().await?.text().await?)).await?;),
+        quote!(ctx.run("page", async || Ok(reqwest::get(url).await?.text().await?)).await?;),
+        quote!(ctx.run("page", async || Ok(reqwest::Client::new().post(url).json(&order).send().await?)).await?;),
+        quote!(ctx.run("start", async || Ok(client.trigger::<order>(&7).await?)).await?;),
     ] {
         assert_eq!(warnings(body.clone()), [""; 0], "{body}");
     }

@@ -126,7 +126,7 @@ struct Request<T> {
     output: PhantomData<fn() -> T>,
 }
 
-impl<T: DeserializeOwned + 'static> InvokeStep<'_, T> {
+impl<T> InvokeStep<'_, T> {
     fn set(self, change: impl FnOnce(&mut Trigger)) -> Self {
         Self(self.0.set(|request| change(&mut request.child)))
     }
@@ -177,7 +177,7 @@ impl<T: DeserializeOwned + 'static> InvokeStep<'_, T> {
     }
 }
 
-impl<T: DeserializeOwned + 'static> Future for InvokeStep<'_, T> {
+impl<T> Future for InvokeStep<'_, T> {
     type Output = crate::Result<InvokeResult<T>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {

@@ -31,7 +31,7 @@ pub use self::{
     invoke::{InvokeResult, InvokeStep},
     notify::NotifyStep,
     results::{Notify, StepFailure, WaitResult},
-    run::StepBuilder,
+    run::{StepBuilder, StepResult},
     wait::WaitStep,
     webhook::{WebhookRequest, WebhookStep},
 };

@@ -52,7 +52,7 @@ impl<P> WorkflowContext<P> {
     #[track_caller]
     pub fn run<T, F>(&self, name: impl Into<String>, body: F) -> impl Future<Output = crate::Result<T>>
     where
-        T: Serialize + DeserializeOwned,
+        T: StepResult,
         F: AsyncFnOnce() -> crate::Result<T>,
     {
         self.step(name).run(body)
@@ -82,7 +82,7 @@ impl<P> WorkflowContext<P> {
         body: F,
     ) -> impl Future<Output = Result<T, StepFailure>>
     where
-        T: Serialize + DeserializeOwned,
+        T: StepResult,
         F: AsyncFnOnce() -> crate::Result<T>,
     {
         self.step(name).try_run(body)
@@ -100,6 +100,17 @@ impl<P> WorkflowContext<P> {
         }
     }
 }
+
+/// What a step can give: anything that serde turns into JSON and back.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the result of a step: it is recorded as JSON and read again",
+    label = "the step gives a `{Self}`, which serde cannot write and read",
+    note = "add `#[derive(serde::Serialize, serde::Deserialize)]` to the type"
+)]
+pub trait StepResult: Serialize + DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned> StepResult for T {}
 
 /// A step about to be run. Made by [`WorkflowContext::step`].
 #[must_use = "say what to run: `.run(async || …)`"]
@@ -135,7 +146,7 @@ impl<'a> StepBuilder<'a> {
     /// As there.
     pub fn run<T, F>(self, body: F) -> impl Future<Output = crate::Result<T>> + use<'a, T, F>
     where
-        T: Serialize + DeserializeOwned,
+        T: StepResult,
         F: AsyncFnOnce() -> crate::Result<T>,
     {
         let Self { exchange, name, retries, timeout, location } = self;
@@ -150,7 +161,7 @@ impl<'a> StepBuilder<'a> {
     /// The recorded failure.
     pub fn try_run<T, F>(self, body: F) -> impl Future<Output = Result<T, StepFailure>> + use<'a, T, F>
     where
-        T: Serialize + DeserializeOwned,
+        T: StepResult,
         F: AsyncFnOnce() -> crate::Result<T>,
     {
         let Self { exchange, name, retries, timeout, location } = self;
@@ -168,7 +179,7 @@ async fn run_step<T, F>(
     body: F,
 ) -> crate::Result<T>
 where
-    T: Serialize + DeserializeOwned,
+    T: StepResult,
     F: AsyncFnOnce() -> crate::Result<T>,
 {
     let location = claim.location;
@@ -214,7 +225,7 @@ async fn within<T>(
 }
 
 /// Encodes a result and decodes it again: the function must see what it would see on replay.
-fn through_json<T: Serialize + DeserializeOwned>(value: T) -> crate::Result<(T, String)> {
+fn through_json<T: StepResult>(value: T) -> crate::Result<(T, String)> {
     let out = serde_json::to_string(&value).map_err(|error| unencodable::<T>(&error))?;
     let value = json::decode(out.as_bytes()).map_err(|misfit| unencodable::<T>(&misfit))?;
     Ok((value, out))

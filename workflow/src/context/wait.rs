@@ -1,7 +1,6 @@
 //! Steps that wait for events.
 
 use std::{
-    marker::PhantomData,
     panic::Location,
     pin::Pin,
     task::{Context, Poll},
@@ -54,7 +53,7 @@ impl<P> WorkflowContext<P> {
     ) -> WaitStep<'_, T> {
         let work = Work::Wait { event_id: event.into_event_id(), timeout: timeout.min(MAX_DURATION) };
         let claim = Claim { name: name.into(), work, location: Location::caller() };
-        WaitStep { performing: Box::pin(self.invocation.exchange.perform(claim)), data: PhantomData }
+        WaitStep { performing: Box::pin(self.invocation.exchange.perform(claim)), decode: received }
     }
 }
 
@@ -62,14 +61,16 @@ impl<P> WorkflowContext<P> {
 #[must_use = "a step does nothing until it is awaited"]
 pub struct WaitStep<'a, T> {
     performing: BoxFuture<'a, crate::Result<Step>>,
-    data: PhantomData<fn() -> T>,
+    /// Kept from where `T` is known to be decodable, so that a type that is not is told there alone.
+    decode: fn(&Step) -> crate::Result<WaitResult<T>>,
 }
 
-impl<T: DeserializeOwned + 'static> Future for WaitStep<'_, T> {
+impl<T> Future for WaitStep<'_, T> {
     type Output = crate::Result<WaitResult<T>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.performing.as_mut().poll(cx).map(|step| received(&step?))
+        let decode = self.decode;
+        self.performing.as_mut().poll(cx).map(|step| decode(&step?))
     }
 }
 

@@ -1,0 +1,19 @@
+#![allow(unused)]
+
+use workflow::{WorkflowContext, workflow};
+
+#[derive(serde::Serialize)]
+struct Receipt;
+
+#[workflow]
+async fn charge_card(ctx: WorkflowContext<u64>) -> workflow::Result<Receipt> {
+    Ok(Receipt)
+}
+
+#[workflow]
+async fn order(ctx: WorkflowContext<u32>) -> workflow::Result<()> {
+    ctx.invoke::<charge_card>("charge", &7).await?;
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,16 @@
+#![allow(unused)]
+
+use workflow::{WorkflowContext, workflow};
+
+#[workflow]
+async fn charge_card(ctx: WorkflowContext<u64>) -> workflow::Result<String> {
+    Ok(String::new())
+}
+
+#[workflow]
+async fn order(ctx: WorkflowContext<u32>) -> workflow::Result<()> {
+    ctx.invoke::<charge_card>("charge", "7").await?;
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+#![allow(unused)]
+
+use axum::{Router, routing::post};
+use workflow::{WorkflowContext, workflow};
+use workflow_axum::serve;
+
+#[workflow]
+async fn order() -> workflow::Result<()> {
+    Ok(())
+}
+
+fn main() {
+    let _: Router = Router::new().route("/order", post(serve::<order>()));
+}

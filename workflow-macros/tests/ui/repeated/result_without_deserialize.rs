@@ -1,0 +1,14 @@
+#![allow(unused)]
+
+use workflow::{WorkflowContext, workflow};
+
+#[derive(serde::Serialize)]
+struct Receipt;
+
+#[workflow]
+async fn order(ctx: WorkflowContext<u32>) -> workflow::Result<()> {
+    let receipt = ctx.run("charge", async || Ok(Receipt)).await?;
+    Ok(())
+}
+
+fn main() {}
