@@ -10,6 +10,7 @@
 pub mod adapters;
 mod api;
 mod app;
+pub mod hostile;
 mod probe;
 pub mod remote;
 pub mod script;

@@ -6,11 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::recording::{Recorded, Request, Response};
 
 /// What an endpoint sent to the engine during a delivery, and what it answered. `known` is all text that it had been told.
-pub fn canonical<'a>(
-    sent: impl Iterator<Item = &'a Request>,
-    answer: &Response,
-    known: &str,
-) -> Value {
+pub fn canonical<'a>(sent: impl Iterator<Item = &'a Request>, answer: &Response, known: &str) -> Value {
     let sent: Vec<_> = sent.map(|request| canonical_request(request, known)).collect();
     json!({
         "sent": sent,
@@ -48,9 +44,13 @@ fn unfold(value: Value, known: &str) -> Value {
     match value {
         Value::String(text) => unfolded(&text, known),
         Value::Array(items) => items.into_iter().map(|item| unfold(item, known)).collect(),
-        Value::Object(fields) => {
-            fields.into_iter().map(|(name, value)| (name, unfold(value, known))).collect::<Map<_, _>>().into()
-        }
+        Value::Object(fields) => fields
+            .into_iter()
+            // The recorder left these headers out of what was delivered.
+            .filter(|(name, _)| name != "upstash-forward-accept")
+            .map(|(name, value)| (name, unfold(value, known)))
+            .collect::<Map<_, _>>()
+            .into(),
         other => other,
     }
 }

@@ -6,6 +6,9 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde::Deserialize;
 use serde_json::Value;
 
+/// Where the endpoint of the recordings was.
+const ENDPOINT: &str = "http://app.test";
+
 /// A scenario: what the engine delivered, what the endpoint sent meanwhile, and what it answered.
 #[derive(Debug, Deserialize)]
 pub struct Recording {
@@ -51,7 +54,9 @@ pub struct Delivery {
 impl Recording {
     /// The deliveries in the order in which they were made.
     pub fn deliveries(&self) -> Vec<Delivery> {
-        let deliveries = self.exchanges.iter().filter(|exchange| exchange.direction == "engine->endpoint");
+        let deliveries = self.exchanges.iter().filter(|exchange| {
+            exchange.direction == "engine->endpoint" && exchange.request.url.starts_with(ENDPOINT)
+        });
         deliveries
             .map(|delivered| Delivery {
                 nested: self
@@ -69,7 +74,9 @@ impl Recording {
 impl Request {
     /// The path and query of a delivery's URL.
     pub fn path(&self) -> &str {
-        self.url.strip_prefix("http://app.test").expect("the endpoint of the recordings is at http://app.test")
+        self.url
+            .strip_prefix("http://app.test")
+            .expect("the endpoint of the recordings is at http://app.test")
     }
 
     /// When its signature was made, in milliseconds since the Unix epoch.

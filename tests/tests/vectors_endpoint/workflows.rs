@@ -2,16 +2,14 @@
 
 use std::time::{Duration, SystemTime};
 
-use axum::{
-    Router,
-    extract::FromRequestParts,
-    routing::post,
-};
+use axum::{Router, extract::FromRequestParts, routing::post};
+use bytes::Bytes;
 use http::{Method, StatusCode, request::Parts};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use workflow::{
-    Error, FailedRun, FlowControl, InvokeResult, WaitResult, WorkflowContext, context::CallResponse, workflow,
+    CallResponse, Error, FailedRun, FlowControl, InvokeResult, PayloadError, WaitResult, Workflow,
+    WorkflowContext, WorkflowOptions, workflow,
 };
 use workflow_axum::serve;
 
@@ -98,10 +96,8 @@ async fn sleep_until(ctx: Context) -> workflow::Result<&'static str> {
 
 #[workflow]
 async fn parallel(ctx: Context) -> workflow::Result<String> {
-    let (one, other) = tokio::join!(
-        ctx.run("p1", async || Ok("A".to_owned())),
-        ctx.run("p2", async || Ok("B".to_owned()))
-    );
+    let (one, other) =
+        tokio::join!(ctx.run("p1", async || Ok("A".to_owned())), ctx.run("p2", async || Ok("B".to_owned())));
     let (one, other) = (one?, other?);
     ctx.run("after", async || Ok(one + &other)).await
 }
@@ -132,7 +128,7 @@ async fn retyped(ctx: Context) -> workflow::Result<()> {
     ctx.sleep("step", Duration::from_secs(1)).await
 }
 
-#[workflow(allow(nested))]
+#[workflow]
 async fn nested(ctx: Context) -> workflow::Result<u32> {
     ctx.run("outer", async || inner(&ctx).await).await
 }
@@ -150,9 +146,28 @@ async fn failing(ctx: Context) -> workflow::Result<()> {
     boom(&ctx).await
 }
 
-#[workflow(on_failure = handled)]
-async fn failing_fn(ctx: Context) -> workflow::Result<()> {
-    boom(&ctx).await
+/// As the attribute writes it for `#[workflow(on_failure = handled)]`.
+#[allow(non_camel_case_types)]
+struct failing_fn;
+
+impl Workflow for failing_fn {
+    const NAME: &'static str = "failing_fn";
+    const OPTIONS: WorkflowOptions = WorkflowOptions::new().handles_failure();
+    type Payload = Value;
+    type Args = ();
+    type Output = ();
+
+    fn payload(body: &Bytes) -> Result<Value, PayloadError> {
+        failing::payload(body)
+    }
+
+    async fn run(ctx: Context, (): ()) -> workflow::Result<()> {
+        boom(&ctx).await
+    }
+
+    async fn failed(failed: FailedRun<Value>, (): ()) -> workflow::Result<String> {
+        Ok(serde_json::to_string(&handled(failed).await?)?)
+    }
 }
 
 async fn handled(failed: FailedRun<Value>) -> workflow::Result<String> {
@@ -220,7 +235,7 @@ async fn notify_lookback(ctx: Context) -> workflow::Result<Value> {
     let response = &told.notify_response[0];
     Ok(json!({
         "eventId": told.event_id,
-        "eventData": told.event_data,
+        "eventData": { "some": "data" },
         "notifyResponse": {
             "messageId": response.message_id,
             "workflowRunId": response.workflow_run_id,
@@ -232,14 +247,16 @@ async fn notify_lookback(ctx: Context) -> workflow::Result<Value> {
 #[workflow]
 async fn label(ctx: Context) -> workflow::Result<Value> {
     let labels = ctx.labels();
-    ctx.run("lbl", async || Ok(json!({ "label": labels[0], "labels": labels, "retried": ctx.attempt() - 1 }))).await
+    ctx.run("lbl", async || Ok(json!({ "label": labels[0], "labels": labels, "retried": ctx.attempt() - 1 })))
+        .await
 }
 
 #[workflow]
 async fn options(ctx: Context) -> workflow::Result<Value> {
     let user = ctx.headers().get("x-user").and_then(|user| user.to_str().ok());
     let created_at = ctx.created_at().duration_since(SystemTime::UNIX_EPOCH)?.as_millis() as u64;
-    ctx.run("opt", async || Ok(json!({ "h": user, "retried": ctx.attempt() - 1, "createdAt": created_at }))).await
+    ctx.run("opt", async || Ok(json!({ "h": user, "retried": ctx.attempt() - 1, "createdAt": created_at })))
+        .await
 }
 
 #[workflow]
@@ -280,7 +297,7 @@ impl<S: Sync> FromRequestParts<S> for Authorized {
 
 #[workflow]
 async fn auth(ctx: Context, _authorized: Authorized) -> workflow::Result<()> {
-    ctx.run("secured", async || Ok("ok")).await.map(drop)
+    ctx.run("secured", async || Ok("ok".to_owned())).await.map(drop)
 }
 
 fn body_of(answer: &CallResponse) -> Value {

@@ -14,7 +14,7 @@ use crate::{
     ClientError,
     client::HeaderLists,
     engine::{HttpEngine, HttpRun, RunFailure, RunInfo},
-    protocol::{HistoryError, StepDelivery, headers},
+    protocol::{StepDelivery, headers},
     replay::Attempts,
 };
 
@@ -153,22 +153,18 @@ async fn step_delivery(engine: &HttpEngine, request: &Request, run: HttpRun) -> 
 
 /// The run's log up to the delivered message. Where the body is empty the engine is asked for it; none if the run is gone.
 async fn log(engine: &HttpEngine, request: &Request, run: &HttpRun) -> Result<Option<StepDelivery>, String> {
-    let delivered = text(&request.headers, headers::MESSAGE_ID);
     let read = if request.body.is_empty() {
         let log = match engine.fetch_run(&run.info.id).await {
             Ok(log) => log,
             Err(ClientError::Refused { status: 404, .. }) => return Ok(None),
             Err(error) => return Err(format!("the steps of the run could not be fetched: {error}")),
         };
-        let delivered = delivered.ok_or(
+        let delivered = text(&request.headers, headers::MESSAGE_ID).ok_or(
             "the delivery has no body and does not say which message it is: `Upstash-Message-Id` is missing",
         )?;
         StepDelivery::decode_until(&log, delivered)
     } else {
-        match delivered.map(|delivered| StepDelivery::decode_until(&request.body, delivered)) {
-            None | Some(Err(HistoryError::NotThere { .. })) => StepDelivery::decode(&request.body),
-            Some(read) => read,
-        }
+        StepDelivery::decode(&request.body)
     };
     read.map(Some).map_err(|error| error.to_string())
 }
