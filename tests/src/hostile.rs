@@ -28,6 +28,9 @@ pub const NOW: i64 = 1_700_000_000_000;
 /// Where the endpoint is.
 pub const URL: &str = "http://app.test/target";
 
+/// Only an endpoint that never answers is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// The headers of a step delivery.
 pub const STEP: [(&str, &str); 2] =
     [("upstash-workflow-sdk-version", "1"), ("upstash-workflow-runid", "wfr_1")];
@@ -141,7 +144,10 @@ impl Target {
             engine: Some(self.engine.clone()),
             delivery: None,
         };
-        let answer = handle::<target>(request, (ran.clone(),)).await;
+        let answer = tokio::time::timeout(PATIENCE, handle::<target>(request, (ran.clone(),))).await;
+        let answer = answer.unwrap_or_else(|_| {
+            panic!("no answer to {:?}", String::from_utf8_lossy(if body.is_empty() { &log } else { &body }))
+        });
         let ran = std::mem::take(&mut *ran.0.lock().expect("no body panics"));
         let sent = std::mem::take(&mut *self.sent.lock().expect("no request panics"));
         let seen = Seen { answer, ran, sent };

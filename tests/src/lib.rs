@@ -1,6 +1,7 @@
 //! What the tests of several crates share: an app with an engine whose time stands still until it is moved ([`TestApp`]),
 //! workflows that do what their payload says ([`script`]), a window into running steps ([`Probe`]), a minimal endpoint of
-//! another process ([`remote`]), the HTTP API on a port of its own ([`Served`], [`TestApi`]), and what every adapter of a web
+//! another process ([`remote`]), the HTTP API on a port of its own ([`Served`], [`TestApi`]), or in a
+//! process of its own ([`DevServer`]), and what every adapter of a web
 //! framework must do ([`adapters`]).
 //!
 //! Nothing here waits for a fixed time: a test waits until something is the case, and fails if that takes absurdly long.
@@ -10,6 +11,7 @@
 pub mod adapters;
 mod api;
 mod app;
+mod dev;
 pub mod hostile;
 mod probe;
 pub mod remote;
@@ -21,6 +23,7 @@ use std::{fmt, time::Duration};
 pub use self::{
     api::{Answer, ELSEWHERE, TOKEN, TestApi},
     app::{Routes, START, TestApp, Told, told},
+    dev::DevServer,
     probe::Probe,
     served::Served,
 };
@@ -47,3 +50,8 @@ pub async fn eventually<T>(what: impl fmt::Display, mut check: impl AsyncFnMut()
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// And those of the page about steps.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/steps.md")]
+struct Steps;

@@ -12,6 +12,7 @@ mod rejection;
 mod serve;
 mod serve_many;
 mod translate;
+mod webhooks;
 mod workers;
 
-pub use self::{attach::attach, serve::serve, serve_many::serve_many};
+pub use self::{attach::attach, serve::serve, serve_many::serve_many, webhooks::webhooks};

@@ -66,7 +66,7 @@ where
 
 /// The whole body, as it came: signatures cover bytes. The limit is the core's, because a delivery carries the history of its
 /// run, for which the limits of frameworks are too low.
-async fn read(request: &HttpRequest, body: web::Payload) -> Result<Bytes, http::Response<Bytes>> {
+pub(crate) async fn read(request: &HttpRequest, body: web::Payload) -> Result<Bytes, http::Response<Bytes>> {
     let declared =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if declared.is_some_and(|length: u64| length > endpoint::MAX_BODY_BYTES as u64) {
@@ -79,7 +79,7 @@ async fn read(request: &HttpRequest, body: web::Payload) -> Result<Bytes, http::
     }
 }
 
-fn core_request(request: &HttpRequest, body: Bytes) -> endpoint::Request {
+pub(crate) fn core_request(request: &HttpRequest, body: Bytes) -> endpoint::Request {
     let headers = translate::headers(request.headers());
     endpoint::Request {
         url: translate::url(request.uri(), &headers, request.app_config().secure()),

@@ -28,9 +28,11 @@
 mod attach;
 mod serve;
 mod serve_many;
+mod webhooks;
 
 pub use self::{
     attach::attach,
     serve::{WorkflowHandler, serve},
     serve_many::{WorkflowsHandler, serve_many},
+    webhooks::webhooks,
 };

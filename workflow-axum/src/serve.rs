@@ -105,7 +105,7 @@ where
 
 /// The whole body, as it came: signatures cover bytes. The limit is the core's, because a delivery carries the history of its
 /// run, for which the limits of frameworks are too low.
-async fn read(body: Body) -> Result<Bytes, http::Response<Bytes>> {
+pub(crate) async fn read(body: Body) -> Result<Bytes, http::Response<Bytes>> {
     if body.size_hint().lower() > endpoint::MAX_BODY_BYTES as u64 {
         return Err(endpoint::too_large());
     }
@@ -116,7 +116,7 @@ async fn read(body: Body) -> Result<Bytes, http::Response<Bytes>> {
     }
 }
 
-fn translate(mut parts: Parts, body: Bytes) -> endpoint::Request {
+pub(crate) fn translate(mut parts: Parts, body: Bytes) -> endpoint::Request {
     // A nested router sees a shortened URI.
     let OriginalUri(uri) = parts.extensions.remove().unwrap_or(OriginalUri(parts.uri));
     endpoint::Request {

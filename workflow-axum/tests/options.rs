@@ -10,9 +10,7 @@ use axum::{Router, extract::State, routing::post};
 use common::{Deeds, Test, deeds};
 use http::{Method, StatusCode};
 use workflow::{
-    Error, Workflow, WorkflowContext, WorkflowOptions,
-    client::{RunLog, RunState},
-    workflow,
+    Error, FlowControl, FlowLimits, Workflow, WorkflowContext, WorkflowOptions, client::RunState, workflow,
 };
 use workflow_axum::serve;
 
@@ -35,22 +33,16 @@ async fn once(ctx: WorkflowContext<()>, State(deeds): State<Deeds>) -> workflow:
     .await
 }
 
-#[workflow]
-async fn plain(_ctx: WorkflowContext<()>) -> workflow::Result<()> {
+/// Limits and a timeout with which it runs as ever.
+#[workflow(timeout = "1m30s", flow_control(key = "till-1", parallelism = 2, rate = 10, period = "1m"))]
+async fn limited(_ctx: WorkflowContext<()>, State(deeds): State<Deeds>) -> workflow::Result<()> {
+    deeds.tell("ran".to_owned());
     Ok(())
 }
 
-/// The newest run, once it has ended; gives up after a while, so that a test that fails also ends.
-async fn ended(test: &Test) -> RunLog {
-    let ended = async {
-        loop {
-            match test.runs().await.into_iter().next() {
-                Some(run) if run.is_ended() => return run,
-                _ => tokio::task::yield_now().await,
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the run ends within 30 s")
+#[workflow]
+async fn plain(_ctx: WorkflowContext<()>) -> workflow::Result<()> {
+    Ok(())
 }
 
 #[test]
@@ -59,6 +51,11 @@ fn options_are_constants_of_the_workflow() {
     assert_eq!(charge::OPTIONS.retries, Some(2));
     assert_eq!(charge::OPTIONS.retry_delay, Some("0 * pow(2, retried)"));
     assert_eq!(charge::OPTIONS.labels, ["retail", "eu"]);
+    assert_eq!(limited::OPTIONS.timeout, Some(Duration::from_secs(90)));
+    let period = Some(Duration::from_secs(60));
+    let limits = FlowLimits { key: "till-1", parallelism: Some(2), rate: Some(10), period };
+    assert_eq!(limited::OPTIONS.flow_control, Some(limits));
+    assert!(FlowControl::from(limits).check().is_ok());
     assert_eq!(plain::OPTIONS, WorkflowOptions::new());
 }
 
@@ -70,7 +67,7 @@ async fn runs_that_a_request_starts_have_the_options_of_their_workflow() {
     for attempt in 1..=3 {
         assert_eq!(told.next().await, format!("attempt {attempt} of vip+eu+retail"));
     }
-    let run = ended(&test).await;
+    let run = test.ended().await;
     assert_eq!(run.workflow_state, RunState::RunFailed);
     assert_eq!(run.labels, ["vip", "eu", "retail"]);
 }
@@ -84,11 +81,11 @@ async fn a_trigger_by_type_has_the_options_too_and_what_it_says_itself_comes_fir
 
     client.trigger::<once>(&()).await.unwrap();
     assert_eq!(told.next().await, "one attempt");
-    assert_eq!(ended(&test).await.workflow_state, RunState::RunFailed);
+    assert_eq!(test.ended().await.workflow_state, RunState::RunFailed);
 
     client.trigger::<charge>(&7).retries(1).label("vip").await.unwrap();
     for attempt in 1..=2 {
         assert_eq!(told.next().await, format!("attempt {attempt} of retail+eu+vip"));
     }
-    assert_eq!(ended(&test).await.workflow_state, RunState::RunFailed);
+    assert_eq!(test.ended().await.workflow_state, RunState::RunFailed);
 }

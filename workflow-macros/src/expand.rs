@@ -6,7 +6,8 @@ use syn::{LitStr, Path, ext::IdentExt, parse2, spanned::Spanned};
 
 use crate::{
     body::{Warning, examine},
-    options::Options,
+    functions,
+    options::{Options, duration},
     parse::{Function, StartOfFunction},
     validate::{Parts, validate},
 };
@@ -100,6 +101,7 @@ fn implementation(options: &Options, name: &Ident, parts: &Parts<'_>) -> TokenSt
             #name(#ctx #(, #args)*)
         }
     };
+    let functions = functions::methods(options, &args);
     // A type that is less visible than the function is told at these places.
     let context_type = quote_spanned!(context.span()=> type Context = #context;);
     let return_type = quote_spanned!(output.span()=> type Return = #output;);
@@ -114,17 +116,22 @@ fn implementation(options: &Options, name: &Ident, parts: &Parts<'_>) -> TokenSt
             #return_type
 
             #call
+            #functions
         }
     }
 }
 
 /// The constant that holds the settings of the runs, if there are any.
 fn settings(options: &Options) -> Option<TokenStream> {
-    let Options { krate, retries, retry_delay, labels, .. } = options;
+    let Options { krate, retries, retry_delay, timeout, labels, flow_control, on_failure, .. } = options;
     let retries = retries.as_ref().map(|retries| quote!(.retries(#retries)));
     let retry_delay = retry_delay.as_ref().map(|delay| quote!(.retry_delay(#delay)));
+    let timeout = timeout.map(duration).map(|timeout| quote!(.timeout(#timeout)));
     let labels = (!labels.is_empty()).then(|| quote!(.labels(&[#(#labels),*])));
-    let given = quote!(#retries #retry_delay #labels);
+    let limits = flow_control.as_ref().map(|limits| limits.to_tokens(krate));
+    let limits = limits.map(|limits| quote!(.flow_control(#limits)));
+    let handles_failure = on_failure.as_ref().map(|_| quote!(.handles_failure()));
+    let given = quote!(#retries #retry_delay #timeout #labels #limits #handles_failure);
     (!given.is_empty()).then(|| {
         quote! {
             const OPTIONS: #krate::__private::WorkflowOptions = #krate::__private::WorkflowOptions::new() #given;

@@ -4,9 +4,13 @@
 //! place) and `expand` (the code). Only this file touches `proc_macro`, so that tests call the rest directly.
 
 mod body;
+mod duration;
 mod event;
 mod expand;
 mod expression;
+mod flow_control;
+mod functions;
+mod keys;
 mod options;
 mod parse;
 #[cfg(test)]
@@ -41,12 +45,23 @@ use proc_macro::TokenStream;
 /// | `name = "process-order"` | the workflow's name, if not that of the function |
 /// | `retries = 3` | how often a failed step is retried before the run fails |
 /// | `retry_delay = "pow(2, retried) * 1000"` | the delay before a retry in milliseconds: numbers, `retried`, `+ - * / ( )`, `pow`, `sqrt`, `abs`, `exp`, `floor`, `ceil`, `round`, `min`, `max` |
+/// | `timeout = "30s"` | how long an attempt of a step may take: `250ms`, `30s`, `1m30s`, `2h`, `1d`, or a number of seconds |
 /// | `label = "retail"`, `label = ["retail", "eu"]` | labels of all runs, to find them by |
+/// | `flow_control(key = "shop", parallelism = 3, rate = 10, period = "1m")` | limits that everything with this key shares: how many deliveries are under way at once, and how many begin in each period (a second, unless it is given; at most a week). At least one of `parallelism` and `rate` is given |
+/// | `on_failure = path` | what is called when a run has failed: an `async fn(FailedRun<Payload>, ..) -> workflow::Result<R>` with the same further parameters as the workflow, where `R` serializes |
+/// | `parse = path` | what reads a payload instead of JSON: a `fn(&[u8]) -> Result<Payload, E>`, where `E` implements `Display` |
+/// | `validate = path` | what checks a payload: a `fn(&Payload) -> Result<(), E>`, where `E` implements `Display` |
 /// | `crate = path` | where the crate `workflow` is, if not at `::workflow`, for instance because another crate re-exports it |
 /// | `allow(nondeterminism)` | no warnings of what differs from replay to replay |
 ///
-/// Retries, their delay and labels apply to runs that are started by a request to the workflow itself or by its type. What
-/// such a trigger says itself comes first.
+/// Retries, their delay, labels and flow control apply to runs that are started by a request to the workflow itself or by its
+/// type. What such a trigger says itself comes first.
+///
+/// # Payloads
+///
+/// A request whose payload cannot be read, or is not valid, is answered with 422 and the text of the error, and starts no
+/// run. A run that was triggered with such a payload fails without a retry. With the crate `garde`, a payload with its derive
+/// is checked by `validate = garde::Validate::validate`, and the answer names the fields.
 ///
 /// # Warnings and errors
 ///

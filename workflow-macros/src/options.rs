@@ -1,21 +1,30 @@
 //! Reads the options of the attribute.
 
-use proc_macro2::{Ident, Span};
+use std::time::Duration;
+
+use proc_macro2::{Ident, TokenStream};
+use quote::{ToTokens, quote};
 use syn::{
-    Error, LitInt, LitStr, Path, Result, Token, bracketed,
-    ext::IdentExt,
-    parenthesized,
+    Error, ExprPath, LitInt, LitStr, Path, Result, Token, bracketed, parenthesized,
     parse::{Parse, ParseStream},
     parse_quote,
     punctuated::Punctuated,
     token,
 };
 
-use crate::expression;
+use crate::{
+    duration, expression,
+    flow_control::FlowControl,
+    keys::{Keys, value},
+};
 
-/// The keys, as they are written.
-const ACCEPTED: &str = "`name = \"..\"`, `retries = 3`, `retry_delay = \"pow(2, retried) * 1000\"`, `label = \"..\"`, \
-                        `crate = path::to::workflow` and `allow(nondeterminism)`";
+const KEYS: Keys = Keys {
+    of: "`#[workflow]`",
+    accepted: "`name = \"..\"`, `retries = 3`, `retry_delay = \"pow(2, retried) * 1000\"`, `timeout = \"30s\"`, \
+               `label = \"..\"`, `flow_control(key = \"..\", parallelism = 3)`, `on_failure = path::to::function`, \
+               `parse = path::to::function`, `validate = path::to::function`, `crate = path::to::workflow` and \
+               `allow(nondeterminism)`",
+};
 
 /// What stands in the parentheses of `#[workflow(..)]`.
 pub struct Options {
@@ -27,8 +36,18 @@ pub struct Options {
     pub retries: Option<LitInt>,
     /// Expression for the delay before a retry.
     pub retry_delay: Option<LitStr>,
+    /// How long an attempt of a step may take.
+    pub timeout: Option<Duration>,
     /// Labels of all runs.
     pub labels: Vec<LitStr>,
+    /// Limits that the runs share.
+    pub flow_control: Option<FlowControl>,
+    /// Function that is called with a run that has failed.
+    pub on_failure: Option<ExprPath>,
+    /// Function that reads a payload.
+    pub parse: Option<ExprPath>,
+    /// Function that checks a payload.
+    pub validate: Option<ExprPath>,
     /// Whether to warn of what differs from replay to replay.
     pub lint_nondeterminism: bool,
 }
@@ -40,7 +59,12 @@ impl Default for Options {
             name: None,
             retries: None,
             retry_delay: None,
+            timeout: None,
             labels: Vec::new(),
+            flow_control: None,
+            on_failure: None,
+            parse: None,
+            validate: None,
             lint_nondeterminism: true,
         }
     }
@@ -49,27 +73,13 @@ impl Default for Options {
 impl Parse for Options {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut options = Self::default();
-        let mut seen: Vec<Ident> = Vec::new();
-        while !input.is_empty() {
-            let key = input.call(Ident::parse_any)?;
-            if seen.contains(&key) {
-                return Err(Error::new(
-                    key.span(),
-                    format!("the option `{key}` is given twice; give each of these once: {ACCEPTED}"),
-                ));
-            }
-            options.option(&key, input)?;
-            seen.push(key);
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
-        }
+        KEYS.read(input, &mut Vec::new(), |key, input| options.option(key, input))?;
         Ok(options)
     }
 }
 
 impl Options {
-    fn option(&mut self, key: &Ident, input: ParseStream<'_>) -> Result<()> {
+    fn option(&mut self, key: &Ident, input: ParseStream<'_>) -> Result<bool> {
         match key.to_string().as_str() {
             "crate" => {
                 input.parse::<Token![=]>()?;
@@ -78,7 +88,7 @@ impl Options {
             "name" => self.name = Some(word(value(input, "name = \"process-order\"")?, "name")?),
             "retries" => {
                 let retries: LitInt = value(input, "retries = 3")?;
-                whole_number(&retries)?;
+                whole_number(&retries, "retries = 3", "the number of retries")?;
                 self.retries = Some(retries);
             }
             "retry_delay" => {
@@ -94,7 +104,12 @@ impl Options {
                 })?;
                 self.retry_delay = Some(delay);
             }
+            "timeout" => self.timeout = Some(timeout(&value(input, "timeout = \"30s\"")?)?),
             "label" => self.labels = labels(input)?,
+            "flow_control" => self.flow_control = Some(FlowControl::read(input, key.span())?),
+            "on_failure" => self.on_failure = Some(value(input, "on_failure = tell_support")?),
+            "parse" => self.parse = Some(value(input, "parse = parse_order")?),
+            "validate" => self.validate = Some(value(input, "validate = check_order")?),
             "allow" => {
                 let lints;
                 parenthesized!(lints in input);
@@ -108,32 +123,67 @@ impl Options {
                     self.lint_nondeterminism = false;
                 }
             }
-            _ => {
-                return Err(Error::new(
-                    key.span(),
-                    format!("unknown option `{key}`: `#[workflow]` takes {ACCEPTED}"),
-                ));
-            }
+            _ => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 }
 
-/// The value behind a key's `=`, or how to write it.
-fn value<T: Parse>(input: ParseStream<'_>, example: &str) -> Result<T> {
-    input.parse::<Token![=]>()?;
-    let place = if input.is_empty() { Span::call_site() } else { input.cursor().span() };
-    input.parse().map_err(|_| Error::new(place, format!("write it like this: `{example}`")))
-}
-
-fn whole_number(number: &LitInt) -> Result<()> {
+/// Checks a number that is written without a suffix; `what` is what it says.
+pub fn whole_number(number: &LitInt, example: &str, what: &str) -> Result<u32> {
     if !matches!(number.suffix(), "" | "u32") {
-        return Err(Error::new(number.span(), "write a number without a suffix, as in `retries = 3`"));
+        return Err(Error::new(number.span(), format!("write a number without a suffix, as in `{example}`")));
     }
     number
         .base10_parse::<u32>()
-        .map(drop)
-        .map_err(|_| Error::new(number.span(), format!("the number of retries is from 0 to {}", u32::MAX)))
+        .map_err(|_| Error::new(number.span(), format!("{what} is from 0 to {}", u32::MAX)))
+}
+
+fn timeout(text: &LitStr) -> Result<Duration> {
+    match duration::parse(&text.value()) {
+        Ok(Duration::ZERO) => Err(Error::new(text.span(), "a timeout of 0 would leave no time for a step")),
+        Ok(timeout) => Ok(timeout),
+        Err(why) => Err(no_duration(text, "a timeout", why)),
+    }
+}
+
+/// The period of a rate.
+pub fn period(text: &LitStr) -> Result<Duration> {
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+    let period = duration::parse(&text.value()).map_err(|why| no_duration(text, "a period", why))?;
+    if (Duration::from_secs(1)..=WEEK).contains(&period) && period.subsec_nanos() == 0 {
+        Ok(period)
+    } else {
+        Err(Error::new(text.span(), "a period is from a second to a week, in whole seconds"))
+    }
+}
+
+fn no_duration(text: &LitStr, what: &str, why: &str) -> Error {
+    Error::new(
+        text.span(),
+        format!(
+            "{what} is a duration such as `30s`, `1m30s` or `2h`, or a number of seconds; in this one {why}"
+        ),
+    )
+}
+
+/// A duration, as a constant.
+pub fn duration(duration: Duration) -> TokenStream {
+    match (duration.as_secs(), duration.subsec_millis()) {
+        (seconds, 0) => quote!(::core::time::Duration::from_secs(#seconds)),
+        (seconds, milliseconds) => {
+            let milliseconds = seconds * 1000 + u64::from(milliseconds);
+            quote!(::core::time::Duration::from_millis(#milliseconds))
+        }
+    }
+}
+
+/// A value that may be absent, as a constant.
+pub fn optional(value: Option<&impl ToTokens>) -> TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
 }
 
 /// One label, or several in brackets.
@@ -150,8 +200,8 @@ fn labels(input: ParseStream<'_>) -> Result<Vec<LitStr>> {
     labels.into_iter().map(|label| word(label, "label")).collect()
 }
 
-/// Names and labels travel in headers and URLs, so that not every text can be one.
-fn word(text: LitStr, what: &str) -> Result<LitStr> {
+/// Names, labels and keys travel in headers and URLs, so that not every text can be one.
+pub fn word(text: LitStr, what: &str) -> Result<LitStr> {
     let value = text.value();
     let fits = !value.is_empty()
         && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));

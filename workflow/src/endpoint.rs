@@ -13,6 +13,7 @@ mod failed;
 mod http_delivery;
 mod invocation;
 mod many;
+mod webhook;
 
 use std::sync::{Arc, OnceLock};
 
@@ -23,6 +24,7 @@ pub(crate) use self::invocation::users_headers;
 pub use self::{
     answer::rejected,
     many::{is_at, unknown_workflow},
+    webhook::webhook,
 };
 use self::{
     http_delivery::{Asked, FailureDelivery},

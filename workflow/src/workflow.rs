@@ -2,6 +2,7 @@
 
 use std::{
     any::{Any, TypeId},
+    fmt::Display,
     future::Future,
 };
 
@@ -29,7 +30,8 @@ pub trait Workflow: 'static {
     /// What the function returns.
     type Output: Serialize;
 
-    /// Reads and checks a payload: by the functions that the attribute names with `parse` and `validate`, if it does.
+    /// Reads a payload, by the function that the attribute names with `parse` or else from JSON, and checks it by the one that
+    /// is named with `validate`.
     ///
     /// # Errors
     /// Why it is no payload of this workflow.
@@ -72,7 +74,8 @@ pub trait WorkflowFn: 'static {
     /// Calls the function.
     fn call(ctx: Self::Context, args: Self::Args) -> impl Future<Output = Self::Return> + Send;
 
-    /// Reads a payload: from JSON, unless the attribute names a function with `parse`.
+    /// Reads a payload: from JSON, unless the attribute names a function with `parse`, as in `parse = Order::from_xml` for a
+    /// `fn(&[u8]) -> Result<Order, E>`, where `E` implements `Display`.
     ///
     /// # Errors
     /// Why it is none.
@@ -80,16 +83,19 @@ pub trait WorkflowFn: 'static {
         decode_payload(body)
     }
 
-    /// Checks a payload that has been read, with the function that the attribute names with `validate`.
+    /// Checks a payload that has been read, with the function that the attribute names with `validate`, as in
+    /// `validate = Order::check` for a `fn(&Order) -> Result<(), E>`, where `E` implements `Display`. With the crate `garde` it
+    /// is `garde::Validate::validate`.
     ///
     /// # Errors
-    /// What is wrong with it, for people.
-    fn validate(payload: &PayloadOf<Self>) -> Result<(), String> {
+    /// What is wrong with it.
+    fn validate(payload: &PayloadOf<Self>) -> Result<(), PayloadError> {
         let _ = payload;
         Ok(())
     }
 
-    /// Calls the failure function that the attribute names with `on_failure`, and gives what it returned as JSON.
+    /// Calls the failure function that the attribute names with `on_failure`, and gives what it returned as JSON. It takes a
+    /// [`FailedRun`] of the payload, and then what the workflow takes after its context.
     fn failed(
         failed: FailedRun<PayloadOf<Self>>,
         args: Self::Args,
@@ -111,7 +117,7 @@ impl<W: WorkflowFn> Workflow for W {
 
     fn payload(body: &Bytes) -> Result<Self::Payload, PayloadError> {
         let payload = W::parse(body)?;
-        W::validate(&payload).map_err(PayloadError::invalid)?;
+        W::validate(&payload)?;
         Ok(payload)
     }
 
@@ -127,17 +133,68 @@ impl<W: WorkflowFn> Workflow for W {
     }
 }
 
-/// What a failure function gave, as JSON. For the code that `#[workflow]` writes.
+/// Calls a failure function. For the code that `#[workflow]` writes.
+pub fn failure_call<C: FailureCall>(call: C) -> impl Future<Output = C::Return> {
+    call.future()
+}
+
+/// What a failure function returned, as JSON. For the code that `#[workflow]` writes.
 ///
 /// # Errors
 /// The function's own, and where its result cannot be turned into JSON.
-pub fn failure_result<R: ReturnType>(returned: R) -> crate::Result<String> {
+pub fn failure_result<R: FailureReturn>(returned: R) -> crate::Result<String> {
     let output = returned.into_result()?;
     serde_json::to_string(&output).map_err(|error| {
         Error::non_retryable(format!(
             "what the failure function returned cannot be turned into JSON: {error}"
         ))
     })
+}
+
+/// What the call of a failure function gives: a future.
+#[diagnostic::on_unimplemented(
+    message = "a failure function is an `async fn`, but this one gives `{Self}` at once",
+    label = "write `async` before the `fn` of this function"
+)]
+pub trait FailureCall {
+    /// What the function returns.
+    type Return;
+    /// Its type.
+    type Future: Future<Output = Self::Return>;
+
+    /// The future itself.
+    fn future(self) -> Self::Future;
+}
+
+#[diagnostic::do_not_recommend]
+impl<F: Future> FailureCall for F {
+    type Return = F::Output;
+    type Future = F;
+
+    fn future(self) -> F {
+        self
+    }
+}
+
+/// The return type of a failure function.
+#[diagnostic::on_unimplemented(
+    message = "a failure function returns `workflow::Result<R>`, not `{Self}`",
+    label = "this function returns `{Self}`"
+)]
+pub trait FailureReturn {
+    /// The type of the output.
+    type Output: Serialize;
+
+    /// This type as a result.
+    fn into_result(self) -> crate::Result<Self::Output>;
+}
+
+impl<T: Serialize> FailureReturn for Result<T, Error> {
+    type Output = T;
+
+    fn into_result(self) -> Self {
+        self
+    }
 }
 
 /// The type of the first parameter of a workflow, which says what its payload is.
@@ -192,18 +249,25 @@ pub struct PayloadError {
 }
 
 impl PayloadError {
-    fn misfit(type_name: &str, reason: &dyn std::fmt::Display, malformed: bool) -> Self {
+    fn misfit(type_name: &str, reason: &dyn Display, malformed: bool) -> Self {
         Self { text: format!("does not fit `{type_name}`: {reason}"), malformed }
     }
+}
 
-    fn invalid(reason: String) -> Self {
-        Self { text: format!("is not valid: {reason}"), malformed: false }
-    }
+/// What the function gave that the attribute names with `parse`. For the code that `#[workflow]` writes.
+///
+/// # Errors
+/// Its own.
+pub fn parsed<P, E: Display>(read: Result<P, E>) -> Result<P, PayloadError> {
+    read.map_err(|reason| PayloadError { text: format!("cannot be read: {reason}"), malformed: false })
+}
 
-    /// The function that the attribute names with `parse` could not read it. For the code that `#[workflow]` writes.
-    pub fn unread(reason: impl std::fmt::Display) -> Self {
-        Self { text: format!("cannot be read: {reason}"), malformed: false }
-    }
+/// What the function gave that the attribute names with `validate`. For the code that `#[workflow]` writes.
+///
+/// # Errors
+/// Its own.
+pub fn validated<E: Display>(checked: Result<(), E>) -> Result<(), PayloadError> {
+    checked.map_err(|reason| PayloadError { text: format!("is not valid: {reason}"), malformed: false })
 }
 
 /// Reads a payload. See [`Workflow::Payload`] for the special cases.

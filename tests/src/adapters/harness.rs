@@ -18,6 +18,7 @@ pub const REFUSED: u16 = 418;
 /// * `/echo` and `/nested/deep/echo`: the workflow [`echo`](super::echo), mounted as the framework's users would, the second
 ///   time in whatever the framework has for nesting;
 /// * `/many/{workflow}`: the workflows [`echo`](super::echo) and `play` below, mounted together with `serve_many`;
+/// * `/hooks/{run}/{webhook}`: the webhooks of an embedded engine;
 /// * `/play`: a workflow whose further parameters are the [`Probe`] as application state, and an extractor of the app's
 ///   own that asks [`caller`] with the header `x-caller`. It calls [`play`](super::play) with them;
 /// * around all of them a middleware that answers [`REFUSED`] to any request with the header [`REFUSES`].

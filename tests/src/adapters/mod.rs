@@ -15,6 +15,7 @@ pub mod shutdown;
 pub mod signatures;
 mod site;
 pub mod starting;
+pub mod webhooks;
 mod workflows;
 
 pub use self::{
@@ -75,6 +76,10 @@ macro_rules! conformance {
             an_extractor_that_panics_in_process_is_a_failed_attempt
             an_extractor_that_panics_over_http_is_a_failed_attempt
             a_start_whose_extractor_panics_starts_no_run
+        );
+        $crate::conformance!($harness; webhooks:
+            a_webhook_is_called_by_any_method
+            a_webhook_that_is_none_is_answered_with_404
         );
         $crate::conformance!($harness; shutdown:
             an_open_request_is_answered

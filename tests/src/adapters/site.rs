@@ -43,7 +43,8 @@ impl<H: Harness> Site<H> {
     /// An app attached to an embedded engine without a file.
     pub async fn embedded() -> Self {
         let (listener, url) = listen();
-        let engine = Engine::builder().base_url(&url).in_memory().unwrap();
+        let engine =
+            Engine::builder().base_url(&url).webhooks_at(format!("{url}/hooks")).in_memory().unwrap();
         Self::on(engine, listener, url, Probe::default()).await
     }
 

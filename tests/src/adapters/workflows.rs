@@ -50,6 +50,8 @@ pub enum Act {
     FailForGood,
     /// A failure that is to be retried after 7 seconds.
     FailForNow,
+    /// A webhook, and what it is called with.
+    Webhook,
 }
 
 /// The workflow at `/play`, for the caller that the app's extractor has found. It passes the place `play` whenever it is invoked.
@@ -83,6 +85,15 @@ pub async fn play(ctx: &WorkflowContext<Act>, caller: &str, probe: &Probe) -> wo
         Act::Panic => Ok("recovered".to_owned()),
         Act::Fail => ctx.run("charge", async || Err(Error::msg("the card is declined"))).await,
         Act::FailForGood => Err(Error::non_retryable("there is no such card")),
+        Act::Webhook => {
+            let webhook = ctx.create_webhook("make webhook").await?;
+            let called = ctx.wait_for_webhook("wait for webhook", &webhook, LONG).await?;
+            let WaitResult::Received(request) = called else {
+                return Err(Error::non_retryable("nobody called"));
+            };
+            let thing = request.header("x-thing").unwrap_or_default();
+            Ok(format!("{} {} {thing} {}", request.method(), request.url(), request.text()))
+        }
         Act::FailForNow => Err(Error::retry_after("too many cards", Duration::from_secs(7))),
     }
 }

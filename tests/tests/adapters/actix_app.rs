@@ -18,7 +18,7 @@ use actix_web::{
 };
 use tokio::sync::oneshot;
 use workflow::{EngineHandle, WorkflowContext, workflow};
-use workflow_actix::{attach, serve, serve_many};
+use workflow_actix::{attach, serve, serve_many, webhooks as serve_webhooks};
 use workflow_tests::{
     Probe,
     adapters::{self, Act, Harness, REFUSED, REFUSES, echo},
@@ -43,6 +43,7 @@ impl Harness for Actix {
                 .route("/echo", serve::<echo>())
                 .configure(|config| {
                     config.service(web::resource("/play").route(serve::<play>()));
+                    config.route("/hooks/{run}/{webhook}", serve_webhooks());
                     config.route("/many/{workflow}", serve_many::<(echo, play)>());
                 })
                 .service(web::scope("/nested").service(deep))

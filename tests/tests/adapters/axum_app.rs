@@ -7,12 +7,12 @@ use axum::{
     extract::{FromRequestParts, Request, State},
     middleware::{Next, from_fn},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use http::{StatusCode, header::WWW_AUTHENTICATE, request::Parts};
 use tokio::{sync::oneshot, task::JoinHandle};
 use workflow::{EngineHandle, WorkflowContext, workflow};
-use workflow_axum::{attach, serve, serve_many};
+use workflow_axum::{attach, serve, serve_many, webhooks as serve_webhooks};
 use workflow_tests::{
     Probe,
     adapters::{self, Act, Harness, REFUSED, REFUSES, echo},
@@ -31,6 +31,7 @@ impl Harness for Axum {
             .route("/hello", get(async || "hello"))
             .route("/echo", post(serve::<echo>()))
             .route("/play", post(serve::<play>()))
+            .route("/hooks/{run}/{webhook}", any(serve_webhooks))
             .route("/many/{workflow}", post(serve_many::<(echo, play)>()))
             .nest("/nested", Router::new().nest("/deep", Router::new().route("/echo", post(serve::<echo>()))))
             .layer(from_fn(refuse))

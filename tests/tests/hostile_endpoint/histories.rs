@@ -84,6 +84,18 @@ async fn entries_out_of_order_missing_or_twice_run_nothing_that_is_recorded() {
         (vec![a.clone(), b.clone(), plan_c.clone(), plan_b.clone()], 200),
         // The group has grown.
         (vec![a.clone(), plan(2, "b", 3), plan(3, "c", 3), plan(4, "x", 3)], 500),
+        // Two members have one name.
+        (vec![a.clone(), plan(2, "b", 2), plan(3, "b", 2)], 500),
+        (vec![a.clone(), plan_b.clone(), plan_c.clone(), result(3, "b", 2)], 500),
+        // A result names a target as well.
+        (
+            vec![{
+                let mut step = a.clone();
+                step["targetStep"] = json!(0);
+                step
+            }],
+            200,
+        ),
         // Two members have one place.
         (vec![a.clone(), plan(2, "b", 2), plan(2, "c", 2)], 200),
     ] {

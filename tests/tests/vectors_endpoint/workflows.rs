@@ -3,13 +3,11 @@
 use std::time::{Duration, SystemTime};
 
 use axum::{Router, extract::FromRequestParts, routing::post};
-use bytes::Bytes;
 use http::{Method, StatusCode, request::Parts};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use workflow::{
-    CallResponse, Error, FailedRun, FlowControl, InvokeResult, PayloadError, WaitResult, Workflow,
-    WorkflowContext, WorkflowOptions, workflow,
+    CallResponse, Error, FailedRun, FlowControl, InvokeResult, WaitResult, WorkflowContext, workflow,
 };
 use workflow_axum::serve;
 
@@ -146,28 +144,9 @@ async fn failing(ctx: Context) -> workflow::Result<()> {
     boom(&ctx).await
 }
 
-/// As the attribute writes it for `#[workflow(on_failure = handled)]`.
-#[allow(non_camel_case_types)]
-struct failing_fn;
-
-impl Workflow for failing_fn {
-    const NAME: &'static str = "failing_fn";
-    const OPTIONS: WorkflowOptions = WorkflowOptions::new().handles_failure();
-    type Payload = Value;
-    type Args = ();
-    type Output = ();
-
-    fn payload(body: &Bytes) -> Result<Value, PayloadError> {
-        failing::payload(body)
-    }
-
-    async fn run(ctx: Context, (): ()) -> workflow::Result<()> {
-        boom(&ctx).await
-    }
-
-    async fn failed(failed: FailedRun<Value>, (): ()) -> workflow::Result<String> {
-        Ok(serde_json::to_string(&handled(failed).await?)?)
-    }
+#[workflow(on_failure = handled)]
+async fn failing_fn(ctx: Context) -> workflow::Result<()> {
+    boom(&ctx).await
 }
 
 async fn handled(failed: FailedRun<Value>) -> workflow::Result<String> {

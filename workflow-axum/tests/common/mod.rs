@@ -50,6 +50,21 @@ impl Test {
     pub async fn runs(&self) -> Vec<RunLog> {
         self.client.logs(LogQuery::default()).await.unwrap().runs
     }
+
+    /// The newest run, once it has ended; gives up after a while, so that a test that fails also ends.
+    pub async fn ended(&self) -> RunLog {
+        let ended = async {
+            loop {
+                match self.runs().await.into_iter().next() {
+                    Some(run) if run.is_ended() => return run,
+                    _ => tokio::task::yield_now().await,
+                }
+            }
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), ended)
+            .await
+            .expect("the run ends within 30 s")
+    }
 }
 
 pub async fn send(

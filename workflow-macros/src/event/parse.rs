@@ -8,6 +8,8 @@ use syn::{
     parse_quote,
 };
 
+use crate::keys::Keys;
+
 /// A type that is to be an event.
 pub struct Event {
     /// Path of the crate `workflow`.
@@ -70,42 +72,31 @@ struct Options {
     id: Option<LitStr>,
 }
 
+const KEYS: Keys = Keys { of: "`#[event]`", accepted: "`id = \"..\"` and `crate = path::to::workflow`" };
+
 impl Options {
     fn read(attributes: &[Attribute]) -> Result<Self> {
-        let mut options = Self::default();
+        let (mut options, mut seen) = (Self::default(), Vec::new());
         for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("event")) {
-            attribute.parse_args_with(|input: ParseStream<'_>| options.add(input))?;
+            attribute.parse_args_with(|input: ParseStream<'_>| {
+                KEYS.read(input, &mut seen, |key, input| options.option(key, input))
+            })?;
         }
         Ok(options)
     }
 
-    fn add(&mut self, input: ParseStream<'_>) -> Result<()> {
-        const ACCEPTED: &str = "`id = \"..\"` and `crate = path::to::workflow`";
-        while !input.is_empty() {
-            let key = input.call(Ident::parse_any)?;
-            let again = match key.to_string().as_str() {
-                "id" => {
-                    input.parse::<Token![=]>()?;
-                    self.id.replace(input.parse()?).is_some()
-                }
-                "crate" => {
-                    input.parse::<Token![=]>()?;
-                    self.krate.replace(input.call(Path::parse_mod_style)?).is_some()
-                }
-                _ => {
-                    let message = format!("unknown option `{key}`: `#[event]` takes {ACCEPTED}");
-                    return Err(Error::new(key.span(), message));
-                }
-            };
-            if again {
-                let message =
-                    format!("the option `{key}` is given twice; give each of these once: {ACCEPTED}");
-                return Err(Error::new(key.span(), message));
+    fn option(&mut self, key: &Ident, input: ParseStream<'_>) -> Result<bool> {
+        match key.to_string().as_str() {
+            "id" => {
+                input.parse::<Token![=]>()?;
+                self.id = Some(input.parse()?);
             }
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
+            "crate" => {
+                input.parse::<Token![=]>()?;
+                self.krate = Some(input.call(Path::parse_mod_style)?);
             }
+            _ => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 }

@@ -65,14 +65,57 @@ fn with_a_label() {
 }
 
 #[test]
+fn with_a_timeout() {
+    check(expect_file!["expanded/timeout.rs"], quote!(timeout = "1m30s"), order());
+}
+
+#[test]
+fn with_flow_control() {
+    let options = quote!(flow_control(key = "shop", parallelism = 3, rate = 10, period = "1m"));
+    check(expect_file!["expanded/flow_control.rs"], options, order());
+}
+
+#[test]
+fn with_a_failure_function() {
+    let item = quote! {
+        async fn order(ctx: WorkflowContext<Order>, State(shop): State<Shop>) -> workflow::Result<Receipt> {
+            ctx.run("ship", async || shop.ship().await).await
+        }
+    };
+    check(expect_file!["expanded/on_failure.rs"], quote!(on_failure = support::tell), item);
+}
+
+#[test]
+fn with_a_function_that_reads_payloads() {
+    check(expect_file!["expanded/parse.rs"], quote!(parse = Order::from_xml), order());
+}
+
+#[test]
+fn with_a_function_that_checks_payloads() {
+    check(expect_file!["expanded/validate.rs"], quote!(validate = garde::Validate::validate), order());
+}
+
+#[test]
 fn with_all_settings() {
-    let options = quote!(retries = 0, retry_delay = "1000", label = ["retail", "eu"],);
+    let options = quote!(
+        retries = 0,
+        retry_delay = "1000",
+        timeout = "250ms",
+        label = ["retail", "eu"],
+        flow_control(key = "shop", rate = 10)
+    );
     check(expect_file!["expanded/settings.rs"], options, order());
 }
 
 #[test]
 fn with_another_path_of_the_crate() {
-    let options = quote!(crate = crate::reexport::durable, retries = 5);
+    let options = quote!(
+        crate = crate::reexport::durable,
+        flow_control(key = "shop", parallelism = 3),
+        on_failure = <Shop as Support>::tell::<Order>,
+        parse = read,
+        validate = check
+    );
     check(expect_file!["expanded/crate.rs"], options, order());
 }
 

@@ -90,12 +90,12 @@ impl StepDelivery {
         Self::read(body, Some(message_id))
     }
 
-    /// Whether the log shows that this delivery has done its work before: its own step is recorded later, or something that
-    /// comes after all that it carries.
+    /// Whether the log shows that this delivery has done its work before: the step that it announces is recorded, or
+    /// something that comes after all that it carries.
     pub fn is_done(&self) -> bool {
         match self.steps.last() {
             Some(Step { step_id: 0, target_step: Some(target), .. }) => {
-                self.later.iter().any(|step| step.step_id == *target)
+                self.steps.iter().chain(&self.later).any(|step| step.step_id == *target)
             }
             _ => {
                 let last = self.steps.iter().map(Step::position).max().unwrap_or(0);

@@ -100,8 +100,12 @@ impl Step {
         }
     }
 
-    /// The step that this entry is, or will become: `target_step` of a plan, else `step_id`.
+    /// The step that this entry is, or will become: `target_step` of a plan, else `step_id`. A result may name a target too, as
+    /// whoever plans it wrote it; that says nothing then.
     pub fn position(&self) -> u32 {
-        self.target_step.unwrap_or(self.step_id)
+        match self.step_id {
+            0 => self.target_step.unwrap_or(0),
+            id => id,
+        }
     }
 }

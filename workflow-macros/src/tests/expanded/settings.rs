@@ -12,7 +12,14 @@ const _: () = {
         const OPTIONS: ::workflow::__private::WorkflowOptions = ::workflow::__private::WorkflowOptions::new()
             .retries(0)
             .retry_delay("1000")
-            .labels(&["retail", "eu"]);
+            .timeout(::core::time::Duration::from_millis(250u64))
+            .labels(&["retail", "eu"])
+            .flow_control(::workflow::__private::FlowLimits {
+                key: "shop",
+                parallelism: ::core::option::Option::None,
+                rate: ::core::option::Option::Some(10),
+                period: ::core::option::Option::None,
+            });
         type Context = WorkflowContext<Order>;
         type Args = ();
         type Return = workflow::Result<Receipt>;

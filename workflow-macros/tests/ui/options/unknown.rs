@@ -2,7 +2,7 @@
 
 use workflow::{WorkflowContext, workflow};
 
-#[workflow(timeout = "10s")]
+#[workflow(time_limit = "10s")]
 async fn order(ctx: WorkflowContext<u32>) -> workflow::Result<()> {
     Ok(())
 }

@@ -1,0 +1,10 @@
+#![allow(unused)]
+
+use workflow::{FailedRun, WorkflowContext, workflow};
+
+#[workflow(on_failure = tell)]
+async fn order(ctx: WorkflowContext<u32>) -> workflow::Result<()> {
+    Ok(())
+}
+
+fn main() {}

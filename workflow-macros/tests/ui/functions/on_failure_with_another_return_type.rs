@@ -1,0 +1,14 @@
+#![allow(unused)]
+
+use workflow::{FailedRun, WorkflowContext, workflow};
+
+#[workflow(on_failure = tell)]
+async fn order(ctx: WorkflowContext<u32>) -> workflow::Result<()> {
+    Ok(())
+}
+
+async fn tell(failed: FailedRun<u32>) -> Result<(), String> {
+    Ok(())
+}
+
+fn main() {}
