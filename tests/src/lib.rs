@@ -12,6 +12,7 @@ pub mod adapters;
 mod api;
 mod app;
 mod dev;
+pub mod hostile;
 mod probe;
 pub mod remote;
 pub mod script;

@@ -3,10 +3,11 @@
 //! The adapters of the web frameworks turn their request into a [`Request`] and call [`handle`]. It tells the kinds apart:
 //!
 //! * a *delivery* of an engine in this process, which comes with the request;
-//! * a *delivery* of an engine over HTTP, whose body is the history of the run;
+//! * a *delivery* of an engine over HTTP, whose body is the history of the run, the result of a call, or why the run failed;
 //! * any other `POST`, which *starts* a run.
 
 mod answer;
+mod call_result;
 mod direct;
 mod failed;
 mod http_delivery;
@@ -25,7 +26,10 @@ pub use self::{
     many::{is_at, unknown_workflow},
     webhook::webhook,
 };
-use self::{http_delivery::Asked, invocation::Invocation};
+use self::{
+    http_delivery::{Asked, FailureDelivery},
+    invocation::Invocation,
+};
 use crate::{
     Workflow,
     engine::{Delivery, EngineHandle, EngineKind, HttpEngine, Task},
@@ -78,8 +82,15 @@ pub async fn handle<W: Workflow>(request: Request, args: W::Args) -> Response<By
              starts a run must not have the header `Upstash-Workflow-Sdk-Version`",
         ),
         EngineKind::Embedded(_) => direct::start::<W>(&engine, &request).await,
-        EngineKind::Http(http) => match http_delivery::classify(http, &request) {
+        EngineKind::Http(http) => match http_delivery::classify(http, &request).await {
             Asked::Start => direct::start::<W>(&engine, &request).await,
+            Asked::StartAgain { run_id, payload } => {
+                direct::start_again::<W>(http, &request, &run_id, payload).await
+            }
+            Asked::Failed(failed) => {
+                let FailureDelivery { run, payload, failure } = *failed;
+                failed::call::<W>(run, &payload, &request.headers, failure, args).await
+            }
             Asked::GoOn(invocation) => invocation.run::<W>(args, Some(&engine)).await,
             Asked::Nothing(answer) => answer,
         },

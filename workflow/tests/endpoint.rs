@@ -151,15 +151,15 @@ async fn what_cannot_be_understood_is_a_500_that_says_why() {
     for (headers, body, reason) in [
         (vec![version], body.as_str(), "Upstash-Workflow-RunId"),
         (vec![("upstash-workflow-sdk-version", "2"), run], &body, "version `2`"),
-        (vec![version, run], "", "not a JSON array"),
+        (vec![version, run], "x", "not a JSON array"),
         (vec![version, run], "[]", "no entries"),
         (
             vec![version, run],
             r#"[{"body":"e30=","callType":"step"},{"body":"e30=","callType":"step"}]"#,
             "entry 1",
         ),
-        (vec![run, ("upstash-workflow-callback", "true")], "{}", "context.call"),
-        (vec![run, ("upstash-workflow-unknown-sdk", "true")], &body, "Unknown-Sdk"),
+        (vec![run, ("upstash-workflow-callback", "true")], "{}", "upstash-workflow-steptype"),
+        (vec![run, ("upstash-workflow-unknown-sdk", "true")], "{}", "not a JSON array"),
     ] {
         let answer = deliver(&headers, body).await;
         assert_eq!(answer.status(), 500, "{headers:?}");

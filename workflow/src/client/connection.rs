@@ -6,6 +6,7 @@ use std::{
 };
 
 use ::http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -31,6 +32,8 @@ struct Inner {
     /// Without a trailing slash.
     base: String,
     authorization: HeaderValue,
+    /// Whose token it is, where it says so.
+    user: Option<String>,
     http: reqwest::Client,
 }
 
@@ -50,7 +53,7 @@ impl Connection {
             .read_timeout(SILENCE)
             .build()
             .map_err(|error| ClientError::Configuration(format!("HTTP could not be set up: {error}")))?;
-        Ok(Self { inner: Arc::new(Inner { base, authorization, http }) })
+        Ok(Self { inner: Arc::new(Inner { base, authorization, user: user_of(token), http }) })
     }
 
     /// The connection that the environment describes: to the development server where `QSTASH_DEV` asks for it, else as
@@ -74,6 +77,11 @@ impl Connection {
     /// Where the engine is.
     pub(crate) fn url(&self) -> &str {
         &self.inner.base
+    }
+
+    /// Whose token it is: part of the URLs of webhooks. Tokens need not say so.
+    pub(crate) fn user(&self) -> Option<&str> {
+        self.inner.user.as_deref()
     }
 
     /// Sends a request and reads the answer. Repeats it while the network fails.
@@ -128,6 +136,18 @@ impl Connection {
         let (status, headers) = (answer.status(), answer.headers().clone());
         Ok((status, headers, answer.bytes().await?))
     }
+}
+
+/// The user that a token names: it is base64 of `{"UserID", "Password"}`.
+fn user_of(token: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Token {
+        #[serde(rename = "UserID")]
+        user: String,
+    }
+    let token = STANDARD.decode(token).ok()?;
+    let Token { user } = serde_json::from_slice(&token).ok()?;
+    Some(user).filter(|user| !user.is_empty())
 }
 
 /// Decodes an answer of the engine.

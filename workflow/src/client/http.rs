@@ -129,6 +129,26 @@ impl HttpTransport {
         Ok(triggered(runs, published))
     }
 
+    /// Starts one run. Says whether the engine has taken the same message before.
+    pub(crate) async fn send_init(&self, init: Init) -> Result<bool, ClientError> {
+        let published = match init.into_message() {
+            Ok(message) => {
+                let batch =
+                    serde_json::to_vec(&[message]).map_err(|e| ClientError::Encoding(e.to_string()))?;
+                let published: Vec<Published> =
+                    self.connection.fetch(Request::new(Method::POST, "/v2/batch").json(batch)).await?;
+                published.into_iter().next().ok_or_else(|| {
+                    ClientError::Encoding("the engine accepted the trigger but named no run".to_owned())
+                })?
+            }
+            Err(init) => self.publish(init).await?,
+        };
+        match published.error.filter(|error| !error.is_empty()) {
+            Some(message) => Err(ClientError::Refused { status: 400, message }),
+            None => Ok(published.deduplicated),
+        }
+    }
+
     async fn publish(&self, init: Init) -> Result<Published, ClientError> {
         let mut request = Request::new(Method::POST, format!("/v2/publish/{}", init.url));
         request.headers = init.header_map()?;

@@ -71,9 +71,7 @@ impl Init {
         if let Some(failure_url) = failure_url {
             set_failure_callback(&mut headers, &url, failure_url, run_id, &forwarded);
         }
-        for (name, value) in forwarded {
-            headers.insert(format!("{FORWARD_PREFIX}{name}"), value);
-        }
+        forward(&mut headers, forwarded);
         Ok(Self { url, headers, body: trigger.body })
     }
 
@@ -91,8 +89,13 @@ impl Init {
 
     /// The headers as those of an HTTP request, for a message that is published on its own.
     pub(crate) fn header_map(&self) -> Result<HeaderMap, ClientError> {
-        self.headers.iter().map(|(name, value)| header(name, value)).collect()
+        header_map(&self.headers)
     }
+}
+
+/// The headers of a message as those of an HTTP request.
+pub(crate) fn header_map(headers: &MessageHeaders) -> Result<HeaderMap, ClientError> {
+    headers.iter().map(|(name, value)| header(name, value)).collect()
 }
 
 /// What every message of a run carries.
@@ -120,8 +123,15 @@ pub(crate) fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue
     Ok((name, value))
 }
 
+/// Lets these headers be set on the delivery.
+pub(crate) fn forward(headers: &mut MessageHeaders, forwarded: MessageHeaders) {
+    for (name, value) in forwarded {
+        headers.insert(format!("{FORWARD_PREFIX}{name}"), value);
+    }
+}
+
 /// The user's headers by lower-case name; values of one name are joined, as HTTP does.
-fn forwarded_headers(given: &[(String, String)]) -> Result<MessageHeaders, ClientError> {
+pub(crate) fn forwarded_headers(given: &[(String, String)]) -> Result<MessageHeaders, ClientError> {
     let mut forwarded = MessageHeaders::new();
     for (name, value) in given {
         let (name, _) = header(name, value)?;

@@ -35,6 +35,16 @@ pub(super) fn no_failure_function(run_id: &str) -> Response<Bytes> {
     answer
 }
 
+/// The result of a call has been submitted, or is not the last one.
+pub(super) fn call_result_taken(run_id: &str) -> Response<Bytes> {
+    finished(run_id, "fromCallback")
+}
+
+/// There is no such run any more.
+pub(super) fn already_ended(run_id: &str) -> Response<Bytes> {
+    finished(run_id, "workflow-already-ended")
+}
+
 /// The failure function has returned this, as JSON.
 pub(super) fn failure_function_result(result: &str) -> Response<Bytes> {
     let result = serde_json::from_str::<serde_json::Value>(result).unwrap_or_default();
@@ -46,8 +56,12 @@ pub(super) fn failure_function_result(result: &str) -> Response<Bytes> {
 
 /// A delivery that cannot be understood. The engine tries again.
 pub(super) fn not_understood(message: &str) -> Response<Bytes> {
-    let body = json!({ "error": "WorkflowError", "message": message, "stack": "" });
-    with_body(StatusCode::INTERNAL_SERVER_ERROR, &body)
+    failure(StatusCode::INTERNAL_SERVER_ERROR, "WorkflowError", message)
+}
+
+/// What went wrong, in the form of a JavaScript error.
+fn failure(status: StatusCode, kind: &str, message: &str) -> Response<Bytes> {
+    with_body(status, &json!({ "error": kind, "message": message, "stack": "" }))
 }
 
 /// The outcome of an invocation.
@@ -56,26 +70,31 @@ pub(super) fn ended(run_id: &str, ending: Result<Ending, ReportError>) -> Respon
         Ok(Ending::Completed | Ending::Canceled | Ending::Suspended | Ending::RunEnded) => success(run_id),
         Ok(Ending::Repeated) => finished(run_id, "duplicate-step"),
         Ok(Ending::Failed(failure)) => failed(&failure),
-        Err(error) => {
-            let message = format!("the engine did not take what the workflow reported: {error}");
-            if error.permanent { not_retried(&message) } else { not_understood(&message) }
-        }
+        Err(error) => not_taken(&error),
     }
 }
 
+/// The engine has not taken what it was told.
+pub(super) fn not_taken(error: &ReportError) -> Response<Bytes> {
+    let message = format!("the engine did not take what the workflow reported: {error}");
+    if error.permanent { not_retried(&message) } else { not_understood(&message) }
+}
+
 /// A failed attempt. The engine learns from the answer what to do.
-pub(super) fn failed(failure: &Failure) -> Response<Bytes> {
-    let mut answer = match failure.retry {
-        Retry::Backoff => not_understood(&failure.message),
-        Retry::Never => not_retried(&failure.message),
+pub(super) fn failed(failed: &Failure) -> Response<Bytes> {
+    let mut answer = match failed.retry {
+        _ if failed.keep => not_understood(&failed.message),
+        Retry::Backoff => failure(StatusCode::INTERNAL_SERVER_ERROR, "Error", &failed.message),
+        Retry::Never => not_retried(&failed.message),
         Retry::After(delay) => {
-            let body = json!({ "error": "WorkflowRetryAfterError", "message": failure.message, "stack": "" });
-            let mut answer = with_body(StatusCode::TOO_MANY_REQUESTS, &body);
+            let mut answer =
+                failure(StatusCode::TOO_MANY_REQUESTS, "WorkflowRetryAfterError", &failed.message);
+            set(&mut answer, headers::WORKFLOW_SDK, HeaderValue::from_static(SDK));
             answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(whole_seconds(delay)));
             answer
         }
     };
-    if let Some(name) = &failure.step_name {
+    if let Some(name) = &failed.step_name {
         let printable: String = name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         if let Ok(name) = HeaderValue::from_str(&printable).or(HeaderValue::from_bytes(printable.as_bytes()))
         {
@@ -86,9 +105,9 @@ pub(super) fn failed(failure: &Failure) -> Response<Bytes> {
 }
 
 fn not_retried(message: &str) -> Response<Bytes> {
-    let body = json!({ "error": "WorkflowNonRetryableError", "message": message, "stack": "" });
     let status = StatusCode::from_u16(NON_RETRYABLE).unwrap_or(StatusCode::BAD_REQUEST);
-    let mut answer = with_body(status, &body);
+    let mut answer = failure(status, "WorkflowNonRetryableError", message);
+    set(&mut answer, headers::WORKFLOW_SDK, HeaderValue::from_static(SDK));
     set(&mut answer, headers::NON_RETRYABLE_ERROR, HeaderValue::from_static("true"));
     answer
 }

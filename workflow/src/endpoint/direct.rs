@@ -7,7 +7,7 @@ use super::{Request, answer, rejected};
 use crate::{
     Client, ClientError, EngineHandle, Workflow, WorkflowOptions,
     client::Triggered,
-    engine::EngineKind,
+    engine::{EngineKind, HttpEngine},
     protocol::headers::{LABEL, is_passed_on},
 };
 
@@ -25,6 +25,24 @@ pub(super) async fn start<W: Workflow>(engine: &EngineHandle, request: &Request)
         },
     };
     match started {
+        Ok(run) => answer::success(&run.workflow_run_id),
+        Err(error) => refused(W::NAME, &error),
+    }
+}
+
+/// Tells the engine again to start a run that it knows, with this payload, now that it is known which SDK the endpoint has: its
+/// trigger could not say.
+pub(super) async fn start_again<W: Workflow>(
+    http: &HttpEngine,
+    request: &Request,
+    run_id: &str,
+    payload: Bytes,
+) -> Response<Bytes> {
+    let url = match http.workflow_url(&request.url) {
+        Ok(url) => url,
+        Err(error) => return refused(W::NAME, &error),
+    };
+    match http.initiate(&url, &request.headers, payload, &W::OPTIONS, Some(run_id)).await {
         Ok(run) => answer::success(&run.workflow_run_id),
         Err(error) => refused(W::NAME, &error),
     }

@@ -3,6 +3,8 @@
 //! The engine delivers a run's history to the workflow's URL; the endpoint executes at most one new step, submits what
 //! happened as a message, and ends. The engine then calls again with the longer history.
 
+mod call;
+mod invoke;
 mod reporter;
 
 use std::sync::Arc;
@@ -10,12 +12,20 @@ use std::sync::Arc;
 use ::http::{HeaderMap, header::CONTENT_TYPE};
 use bytes::Bytes;
 
-use super::{Reporter, RunInfo};
+use self::reporter::HttpReporter;
+use super::{Reply, ReportError, Reporter, RunInfo};
 use crate::{
     Client, ClientError, WorkflowOptions,
-    client::{Connection, HttpTransport, Trigger, Triggered, settings},
+    client::{
+        Connection, FailureCallback, HttpTransport, Trigger, Triggered,
+        message::{Init, MessageHeaders, set},
+        request::{Request, segment},
+        settings,
+    },
     protocol::{
+        Step,
         headers::{self, LABEL, is_passed_on},
+        run_id::new_run_id,
         signature::{self, SignatureError},
     },
 };
@@ -26,7 +36,12 @@ pub struct HttpEngine {
     connection: Connection,
     base_url: Option<String>,
     keys: Option<Arc<SigningKeys>>,
+    telemetry: bool,
+    clock: Clock,
 }
+
+/// Gives milliseconds since the Unix epoch.
+type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 struct SigningKeys {
     current: String,
@@ -48,7 +63,11 @@ impl HttpEngine {
     /// # Errors
     /// [`ClientError::Configuration`] if the URL or the token cannot be used.
     pub fn new(url: &str, token: &str) -> Result<Self, ClientError> {
-        Ok(Self { connection: Connection::new(url, token)?, base_url: None, keys: None })
+        Connection::new(url, token).map(Self::of)
+    }
+
+    fn of(connection: Connection) -> Self {
+        Self { connection, base_url: None, keys: None, telemetry: true, clock: Arc::new(settings::now_ms) }
     }
 
     /// Accepts only deliveries that are signed with one of these keys.
@@ -66,16 +85,33 @@ impl HttpEngine {
         Ok(self)
     }
 
+    /// Does not tell the engine which SDK sends its messages, in which version and on which platform.
+    pub fn disable_telemetry(mut self) -> Self {
+        self.telemetry = false;
+        self
+    }
+
+    /// The clock by which signatures are checked, in milliseconds since the Unix epoch; the system's unless another is set. For
+    /// tests, such as those that replay recorded deliveries.
+    pub fn clock(mut self, now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
+        self.clock = Arc::new(now);
+        self
+    }
+
     /// The engine that the environment describes, if it names one: `QSTASH_TOKEN` and `QSTASH_URL`,
-    /// `QSTASH_CURRENT_SIGNING_KEY` and `QSTASH_NEXT_SIGNING_KEY`, and `UPSTASH_WORKFLOW_URL` as
-    /// [base URL](Self::base_url). With `QSTASH_DEV=true` it is the development server, as for
-    /// [`Client::from_env`](crate::Client::from_env), and its published signing keys.
+    /// `QSTASH_CURRENT_SIGNING_KEY` and `QSTASH_NEXT_SIGNING_KEY`, `UPSTASH_WORKFLOW_URL` as
+    /// [base URL](Self::base_url), and `UPSTASH_DISABLE_TELEMETRY`, which [does that](Self::disable_telemetry) with any value.
+    /// With `QSTASH_DEV=true` it is the development server, as for [`Client::from_env`](crate::Client::from_env), and its
+    /// published signing keys.
     ///
     /// # Errors
     /// [`ClientError::Configuration`] if a value cannot be used or its companion is missing.
     pub fn from_env() -> Result<Option<Self>, ClientError> {
         let Some(connection) = Connection::from_env()? else { return Ok(None) };
-        let mut engine = Self { connection, base_url: None, keys: None };
+        let mut engine = Self::of(connection);
+        if settings::env("UPSTASH_DISABLE_TELEMETRY")?.is_some() {
+            engine = engine.disable_telemetry();
+        }
         if let Some(url) = settings::env("UPSTASH_WORKFLOW_URL")? {
             engine = engine.base_url(&url)?;
         }
@@ -107,7 +143,7 @@ impl HttpEngine {
         let Some(keys) = &self.keys else { return Ok(()) };
         let jwt = headers.get(headers::SIGNATURE).ok_or(SignatureError::Missing)?;
         let jwt = jwt.to_str().map_err(|_| SignatureError::Malformed("it is not text".to_owned()))?;
-        signature::verify(&keys.current, &keys.next, jwt, body, settings::now_ms())
+        signature::verify(&keys.current, &keys.next, jwt, body, (self.clock)())
     }
 
     /// The absolute URL under which the engine reaches the workflow that got a request for `request_url`: under the base URL
@@ -121,7 +157,18 @@ impl HttpEngine {
 
     /// Takes the reports of one delivery to the engine.
     pub fn reporter(&self, run: HttpRun) -> Arc<dyn Reporter> {
-        Arc::new(reporter::HttpReporter::new(self.connection.clone(), run))
+        Arc::new(HttpReporter::new(self.clone(), run))
+    }
+
+    /// Submits the result of a call that the engine has made for a run.
+    pub(crate) async fn submit_call_result(&self, run: HttpRun, step: Step) -> Result<Reply, ReportError> {
+        HttpReporter::new(self.clone(), run).submit_alone(&step).await
+    }
+
+    /// The log of a run, as the bytes of a JSON array.
+    pub(crate) async fn fetch_run(&self, run_id: &str) -> Result<Bytes, ClientError> {
+        let path = format!("/v2/workflows/runs/{}", segment(run_id, "the run id")?);
+        self.connection.send(Request::new(::http::Method::GET, path)).await
     }
 
     /// Starts a run of the workflow at the absolute `url` for a request that came to it directly: with that request's body,
@@ -135,6 +182,19 @@ impl HttpEngine {
         headers: &HeaderMap,
         body: Bytes,
         options: &WorkflowOptions,
+    ) -> Result<Triggered, ClientError> {
+        self.initiate(url, headers, body, options, None).await
+    }
+
+    /// Starts a run for a request that came to its workflow. Of a run with an id the engine knows already, but not what the
+    /// endpoint understands.
+    pub(crate) async fn initiate(
+        &self,
+        url: &str,
+        headers: &HeaderMap,
+        body: Bytes,
+        options: &WorkflowOptions,
+        run_id: Option<&str>,
     ) -> Result<Triggered, ClientError> {
         let text = |name| headers.get(name).and_then(|value: &::http::HeaderValue| value.to_str().ok());
         let labels =
@@ -154,10 +214,29 @@ impl HttpEngine {
             ..Trigger::default()
         };
         options.complete(&mut trigger);
-        let triggered = self.transport().start(vec![trigger]).await?;
-        triggered.into_iter().next().ok_or_else(|| {
-            ClientError::Encoding("the engine accepted the trigger but named no run".to_owned())
+        let failure_url = (trigger.failure == FailureCallback::ToWorkflow).then_some(url);
+        let new_id = new_run_id(settings::now_ms());
+        let id = run_id.unwrap_or(&new_id);
+        let mut init = Init::new(trigger, url.to_owned(), id, failure_url)?;
+        if run_id.is_some() {
+            set(&mut init.headers, headers::WORKFLOW_TRIGGER_BY_SDK, "true");
+        }
+        self.tell_sdk(&mut init.headers);
+        let triggered = self.transport().send_init(init).await?;
+        Ok(Triggered {
+            workflow_run_id: id.to_owned(),
+            deduplicated: triggered && run_id.is_some(),
+            workflow_created_at: 0,
         })
+    }
+
+    /// Says in a message which SDK sends it, unless that is not wanted.
+    fn tell_sdk(&self, message: &mut MessageHeaders) {
+        if self.telemetry {
+            set(message, headers::TELEMETRY_SDK, concat!("workflow-rs@v", env!("CARGO_PKG_VERSION")));
+            let (os, processor) = (std::env::consts::OS, std::env::consts::ARCH);
+            set(message, headers::TELEMETRY_RUNTIME, format_args!("rust@{processor}-{os}"));
+        }
     }
 
     fn transport(&self) -> HttpTransport {

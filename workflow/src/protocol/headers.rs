@@ -63,6 +63,20 @@ pub const WORKFLOW_SDK: &str = "upstash-workflow-sdk";
 pub const WORKFLOW_INVOKE_COUNT: &str = "upstash-workflow-invoke-count";
 /// The trigger was made by a sender that does not know the SDK of the endpoint.
 pub const WORKFLOW_UNKNOWN_SDK: &str = "upstash-workflow-unknown-sdk";
+/// The message starts a run for another run, which waits for its end.
+pub const WORKFLOW_INVOKE: &str = "upstash-workflow-invoke";
+/// The message starts a run that was triggered by a sender that does not know the SDK of the endpoint.
+pub const WORKFLOW_TRIGGER_BY_SDK: &str = "upstash-workflow-trigger-by-sdk";
+/// On the result of a call: the position of its step.
+pub const WORKFLOW_STEP_ID: &str = "upstash-workflow-stepid";
+/// On the result of a call: the name of its step.
+pub const WORKFLOW_STEP_NAME: &str = "upstash-workflow-stepname";
+/// On the result of a call: the type of its step.
+pub const WORKFLOW_STEP_TYPE: &str = "upstash-workflow-steptype";
+/// On the result of a call: how many steps its parallel group has.
+pub const WORKFLOW_CONCURRENT: &str = "upstash-workflow-concurrent";
+/// On the result of a call: the content type of the request.
+pub const WORKFLOW_CONTENT_TYPE: &str = "upstash-workflow-contenttype";
 /// The delivery is the result of a call.
 pub const WORKFLOW_CALLBACK: &str = "upstash-workflow-callback";
 /// The delivery tells of a failed run.
@@ -76,15 +90,24 @@ pub const NON_RETRYABLE_ERROR: &str = "upstash-nonretryable-error";
 /// Answer to a delivery: name of the step that failed.
 pub const ERROR_STEP_NAME: &str = "upstash-error-step-name";
 
+/// On a message: name and version of the SDK that sent it.
+pub const TELEMETRY_SDK: &str = "upstash-telemetry-sdk";
+/// On a message: the language and platform of its sender.
+pub const TELEMETRY_RUNTIME: &str = "upstash-telemetry-runtime";
+
 /// Prefix of headers to be set on the delivery of a message.
 pub const FORWARD_PREFIX: &str = "upstash-forward-";
+/// Prefix of headers to be set on the delivery of the result of a call.
+pub const CALLBACK_FORWARD_PREFIX: &str = "upstash-callback-forward-";
 /// Prefix of headers to be set on the delivery of a failure.
 pub const FAILURE_CALLBACK_FORWARD_PREFIX: &str = "upstash-failure-callback-forward-";
 
 /// The version of the protocol that is spoken here.
 pub const PROTOCOL_VERSION: &str = "1";
 /// What endpoints and clients of this crate understand, for [`FEATURE_SET`].
-pub const FEATURES: &str = "InitialBody,WF_DetectTrigger,WF_TriggerOnConfig";
+pub const FEATURES: &str = "LazyFetch,InitialBody,WF_DetectTrigger,WF_TriggerOnConfig";
+/// What a request to anybody asks of the engine that makes it (`context.call`), for [`FEATURE_SET`].
+pub const CALL_FEATURES: &str = "WF_NoDelete,InitialBody";
 
 /// Headers that an engine or the transport sets on a delivery, so that forwarded values of them must not count.
 const ENGINE_OWNED: &[&str] = &[

@@ -16,6 +16,8 @@ pub struct StepDelivery {
     pub steps: Vec<Step>,
     /// The id of the delivered message: the last entry of the log.
     pub message_id: String,
+    /// Steps of entries after the delivered one, where the log goes on.
+    pub later: Vec<Step>,
 }
 
 /// A body that is not a run's log.
@@ -28,6 +30,12 @@ pub enum HistoryError {
     /// It has no entry, not even the payload.
     #[error("the delivery has no entries; its first one should be the run's payload")]
     Empty,
+    /// It lacks the message that is delivered.
+    #[error("the log of the run has no entry for the delivered message `{message_id}`")]
+    NotThere {
+        /// The id of the message.
+        message_id: String,
+    },
     /// An entry's body is not base64.
     #[error("entry {index} of the delivery is not base64: {reason}")]
     NotBase64 {
@@ -69,12 +77,53 @@ impl StepDelivery {
     /// If it is not a JSON array of `{"messageId", "body", "callType"}` whose bodies are base64 of, first, the payload and
     /// then steps.
     pub fn decode(body: &[u8]) -> Result<Self, HistoryError> {
+        Self::read(body, None)
+    }
+
+    /// Reads the log of a run as far as the message of this id: what its delivery would have carried. A log of nothing but the
+    /// payload is taken as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`decode`](Self::decode), and [`HistoryError::NotThere`].
+    pub fn decode_until(body: &[u8], message_id: &str) -> Result<Self, HistoryError> {
+        Self::read(body, Some(message_id))
+    }
+
+    /// Whether the log shows that this delivery has done its work before: the step that it announces is recorded, or
+    /// something that comes after all that it carries.
+    pub fn is_done(&self) -> bool {
+        match self.steps.last() {
+            Some(Step { step_id: 0, target_step: Some(target), .. }) => {
+                self.steps.iter().chain(&self.later).any(|step| step.step_id == *target)
+            }
+            _ => {
+                let last = self.steps.iter().map(Step::position).max().unwrap_or(0);
+                self.later.iter().any(|step| step.position() > last)
+            }
+        }
+    }
+
+    fn read(body: &[u8], delivered: Option<&str>) -> Result<Self, HistoryError> {
         let entries: Vec<Entry> =
             serde_json::from_slice(body).map_err(|error| HistoryError::NotALog(error.to_string()))?;
-        let message_id = entries.last().map(|entry| entry.message_id.clone()).ok_or(HistoryError::Empty)?;
-        let mut payload = Bytes::new();
-        let mut steps = Vec::with_capacity(entries.len());
+        let last = match delivered {
+            Some(id) if entries.len() > 1 => entries
+                .iter()
+                .position(|entry| entry.message_id == id)
+                .ok_or_else(|| HistoryError::NotThere { message_id: id.to_owned() })?,
+            _ => entries.len().checked_sub(1).ok_or(HistoryError::Empty)?,
+        };
+        let mut delivery = Self {
+            payload: Bytes::new(),
+            steps: Vec::with_capacity(last),
+            message_id: String::new(),
+            later: Vec::new(),
+        };
         for (index, entry) in entries.into_iter().enumerate() {
+            if index == last {
+                delivery.message_id = entry.message_id;
+            }
             if index > 0 && entry.call_type != "step" {
                 continue;
             }
@@ -82,14 +131,15 @@ impl StepDelivery {
                 .decode(&entry.body)
                 .map_err(|error| HistoryError::NotBase64 { index, reason: error.to_string() })?;
             if index == 0 {
-                payload = bytes.into();
-            } else {
-                let step = serde_json::from_slice(&bytes)
-                    .map_err(|error| HistoryError::NotAStep { index, reason: error.to_string() })?;
-                steps.push(step);
+                delivery.payload = bytes.into();
+                continue;
             }
+            let step = serde_json::from_slice(&bytes)
+                .map_err(|error| HistoryError::NotAStep { index, reason: error.to_string() })?;
+            let steps = if index <= last { &mut delivery.steps } else { &mut delivery.later };
+            steps.push(step);
         }
-        Ok(Self { payload, steps, message_id })
+        Ok(delivery)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The step object: one entry of a run's history.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The kinds of step (`stepType` on the wire).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -53,7 +53,7 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sleep_for: Option<serde_json::Value>,
     /// Until when to sleep: unix seconds, possibly with a fraction.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "as_javascript")]
     pub sleep_until: Option<f64>,
     /// The event that is waited for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,6 +68,18 @@ pub struct Step {
 
 fn one() -> u32 {
     1
+}
+
+/// A whole number is written without a fraction, as JavaScript does.
+#[expect(clippy::ref_option, reason = "the form that serde asks for")]
+fn as_javascript<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match number {
+        Some(number) if number.fract() == 0.0 && number.abs() <= EXACT => {
+            serializer.serialize_i64(*number as i64)
+        }
+        number => number.serialize(serializer),
+    }
 }
 
 impl Step {
@@ -88,8 +100,12 @@ impl Step {
         }
     }
 
-    /// The step that this entry is, or will become: `target_step` of a plan, else `step_id`.
+    /// The step that this entry is, or will become: `target_step` of a plan, else `step_id`. A result may name a target too, as
+    /// whoever plans it wrote it; that says nothing then.
     pub fn position(&self) -> u32 {
-        self.target_step.unwrap_or(self.step_id)
+        match self.step_id {
+            0 => self.target_step.unwrap_or(0),
+            id => id,
+        }
     }
 }

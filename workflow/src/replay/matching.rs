@@ -50,8 +50,13 @@ fn by_name(
     size: u32,
     recorded: &Recorded,
 ) -> Result<Vec<u32>, Fault> {
-    let mut named: HashMap<&str, (u32, &Step)> =
-        recorded.group(ids.clone()).map(|(id, step)| (step.step_name.as_str(), (id, step))).collect();
+    let mut named: HashMap<&str, (u32, &Step)> = HashMap::new();
+    let mut twice = None;
+    for (id, step) in recorded.group(ids.clone()) {
+        if named.insert(step.step_name.as_str(), (id, step)).is_some() {
+            twice = Some((id, step));
+        }
+    }
     let mut free = {
         let mut taken = recorded.group(ids.clone()).map(|(id, _)| id).collect::<Vec<_>>();
         taken.sort_unstable();
@@ -66,8 +71,9 @@ fn by_name(
         found.push(known.map(|(id, _)| id));
     }
     let stranger = || claims.iter().zip(&found).find(|(_, id)| id.is_none()).map(|(claim, _)| claim);
-    if let Some((id, step)) = named.into_values().min_by_key(|(id, _)| *id)
-        && let Some(claim) = stranger()
+    let unclaimed = named.into_values().min_by_key(|(id, _)| *id);
+    if let Some((id, step)) = twice.or(unclaimed)
+        && let Some(claim) = stranger().or(claims.first())
     {
         return Err(other_step(claim, id, step, size));
     }

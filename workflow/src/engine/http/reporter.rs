@@ -2,35 +2,36 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use ::http::{HeaderMap, Method};
+use ::http::{HeaderValue, Method, header::CONTENT_TYPE};
+use bytes::Bytes;
+use rand::{RngExt as _, distr::Alphanumeric};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::HttpRun;
+use super::{HttpEngine, HttpRun};
 use crate::{
     ClientError,
     client::{
-        Connection, Notification, deliver_notification,
-        message::{Message, MessageHeaders, header, run_headers, set},
+        Notification, deliver_notification,
+        message::{Message, MessageHeaders, header, header_map, run_headers, set},
         request::{Request, segment},
-        settings::now_ms,
     },
     engine::{BoxFuture, Failure, Mode, Reply, Report, ReportError, Reporter, Retry},
     protocol::{
-        Step, StepType,
+        Step, StepType, Webhook,
         duration::{format_duration, parse_duration},
         headers::{self, FORWARD_PREFIX},
     },
 };
 
 pub(super) struct HttpReporter {
-    connection: Connection,
-    run: HttpRun,
+    engine: HttpEngine,
+    pub(super) run: HttpRun,
 }
 
 impl HttpReporter {
-    pub(super) fn new(connection: Connection, run: HttpRun) -> Self {
-        Self { connection, run }
+    pub(super) fn new(engine: HttpEngine, run: HttpRun) -> Self {
+        Self { engine, run }
     }
 
     /// Submits steps as one batch, all or nothing.
@@ -40,8 +41,40 @@ impl HttpReporter {
         self.send(Request::new(Method::POST, "/v2/batch").json(batch)).await
     }
 
+    pub(super) fn tell_sdk(&self, message: &mut MessageHeaders) {
+        self.engine.tell_sdk(message);
+    }
+
+    /// Submits one step as a message of its own.
+    pub(super) async fn submit_alone(&self, step: &Step) -> Result<Reply, ReportError> {
+        self.publish(self.message(step)?).await
+    }
+
+    /// Sends one message, as part of a batch of one.
+    pub(super) async fn send_message(&self, message: &Message) -> Result<Reply, ReportError> {
+        self.send(Request::new(Method::POST, "/v2/batch").json(json(&[message])?)).await
+    }
+
+    async fn publish(&self, message: Message) -> Result<Reply, ReportError> {
+        let body = message.body.unwrap_or_default();
+        self.publish_bytes(&message.destination, &message.headers, body.into()).await
+    }
+
+    /// Sends one message whose body may be anything. Its destination is written into the path as it is.
+    pub(super) async fn publish_bytes(
+        &self,
+        destination: &str,
+        headers: &MessageHeaders,
+        body: Bytes,
+    ) -> Result<Reply, ReportError> {
+        let mut request = Request::new(Method::POST, format!("/v2/publish/{destination}"));
+        request.headers = header_map(headers).map_err(|error| unusable(&error))?;
+        request.body = body;
+        self.send(request).await
+    }
+
     async fn send(&self, request: Request) -> Result<Reply, ReportError> {
-        self.replied(self.connection.send(request).await.map(drop))
+        self.replied(self.engine.connection.send(request).await.map(drop))
     }
 
     /// The engine answers 400 where the run has ended: then nothing that is reported counts any more.
@@ -64,14 +97,8 @@ impl HttpReporter {
             url,
             timeout: format_duration(timeout),
             timeout_url: url,
-            timeout_headers: message
-                .iter()
-                .map(|(name, value)| (canonical(name), [value.as_str()]))
-                .collect(),
-            step: Step {
-                concurrent: step.concurrent,
-                ..Step::new(step.step_id, step.step_name.as_str(), step.step_type)
-            },
+            timeout_headers: embedded(&message),
+            step: bare(step),
         })?;
         let path = format!("/v2/wait/{}", segment(event_id, "the event id").map_err(|e| unusable(&e))?);
         let mut request = Request::new(Method::POST, path).json(body);
@@ -90,7 +117,7 @@ impl HttpReporter {
         };
         let notification = Notification { deduplication_id: Some(self.identity(&step)), ..notification };
         let one_run = notification.run_id.clone();
-        let notify_response = match deliver_notification(&self.connection, notification).await {
+        let notify_response = match deliver_notification(&self.engine.connection, notification).await {
             Ok(Value::Null) => Value::Array(Vec::new()),
             Ok(answer) => answer,
             // Refused: the answer says so, and the workflow decides.
@@ -102,18 +129,40 @@ impl HttpReporter {
         self.submit(vec![step]).await
     }
 
-    async fn complete(&self, output: Option<String>) -> Result<Reply, ReportError> {
+    /// Makes a webhook. Its URL is made here, as every SDK does; the engine knows it by its form.
+    async fn create_webhook(&self, mut step: Step) -> Result<Reply, ReportError> {
+        let Some(user) = self.engine.connection.user() else {
+            return Err(ReportError {
+                message: "a webhook's URL holds the user of the engine's token, and this token names none: it should be base64 \
+                          of `{\"UserID\":\"...\",\"Password\":\"...\"}`, as the engine issues it for QSTASH_TOKEN"
+                    .to_owned(),
+                permanent: true,
+            });
+        };
+        let event_id = new_event_id();
+        let (user, run) = (segment(user, "the user of the token"), segment(&self.run.info.id, "the run id"));
+        let (user, run) = (user.map_err(|e| unusable(&e))?, run.map_err(|e| unusable(&e))?);
+        let webhook_url =
+            format!("{}/v2/workflows/hooks/{user}/{run}/{event_id}", self.engine.connection.url());
+        step.out = Some(json(&Webhook { webhook_url, event_id })?);
+        self.submit(vec![step]).await
+    }
+
+    /// Ends the run: it has returned, or cancels itself.
+    async fn end(&self, cancel: bool, output: Option<String>) -> Result<Reply, ReportError> {
         let run_id = segment(&self.run.info.id, "the run id").map_err(|error| unusable(&error))?;
-        let mut request = Request::new(Method::DELETE, format!("/v2/workflows/runs/{run_id}?cancel=false"));
+        let mut request =
+            Request::new(Method::DELETE, format!("/v2/workflows/runs/{run_id}?cancel={cancel}"));
         if let Some(output) = output {
-            request = request.json(output);
+            request.headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=UTF-8"));
+            request.body = output.into();
         }
         if let Some(created_at) = self.created_at() {
             let (name, value) =
                 header(headers::WORKFLOW_CREATED_AT, &created_at).map_err(|e| unusable(&e))?;
             request.headers.insert(name, value);
         }
-        match self.connection.send(request).await {
+        match self.engine.connection.send(request).await {
             Ok(_) => Ok(Reply::Done),
             Err(ClientError::Refused { status: 404, .. }) => Ok(Reply::Ended),
             Err(error) => self.replied(Err(error)),
@@ -138,12 +187,19 @@ impl HttpReporter {
         if step.target_step.is_some() || step.concurrent <= 1 {
             set_due(&mut message, step);
         }
-        Ok(Message { destination: self.run.info.url.clone(), headers: message, body: Some(json(step)?) })
+        // How long it sleeps is said; when that is over, the engine knows by its own clock.
+        let body = match step.step_type {
+            StepType::SleepFor => json(&Step { sleep_until: None, ..step.clone() })?,
+            _ => json(step)?,
+        };
+        Ok(Message { destination: self.run.info.url.clone(), headers: message, body: Some(body) })
     }
 
-    fn headers(&self) -> MessageHeaders {
+    /// What every message of the run carries.
+    pub(super) fn headers(&self) -> MessageHeaders {
         let mut message = run_headers(&self.run.info.id, &self.run.info.url, false);
         set(&mut message, "content-type", "application/json");
+        self.engine.tell_sdk(&mut message);
         if self.run.info.invoke_count > 0 {
             let name = format!("{FORWARD_PREFIX}{}", headers::WORKFLOW_INVOKE_COUNT);
             set(&mut message, &name, self.run.info.invoke_count);
@@ -171,7 +227,7 @@ impl Reporter for HttpReporter {
     }
 
     fn now(&self) -> i64 {
-        now_ms()
+        (self.engine.clock)()
     }
 
     fn report(&self, report: Report) -> BoxFuture<'_, Result<Reply, ReportError>> {
@@ -183,12 +239,13 @@ impl Reporter for HttpReporter {
                 Report::Notify { step, event_id, data, run_id } => {
                     self.notify(step, Notification { event_id, data, run_id, deduplication_id: None }).await
                 }
-                Report::Call { .. } | Report::Invoke { .. } | Report::CreateWebhook(_) | Report::Cancel => {
-                    Err(ReportError { message: "not over HTTP yet".to_owned(), permanent: true })
-                }
+                Report::Call { step, call, .. } => self.call(&step, *call).await,
+                Report::Invoke { step, child, .. } => self.invoke(&step, *child).await,
+                Report::CreateWebhook(step) => self.create_webhook(step).await,
+                Report::Cancel => self.end(true, None).await,
                 Report::Failed(failure) => self.fail(failure).await,
                 Report::Park { .. } => Ok(Reply::Done),
-                Report::Complete { output } => self.complete(output).await,
+                Report::Complete { output } => self.end(false, output).await,
             }
         })
     }
@@ -200,7 +257,7 @@ struct WaitBody<'a> {
     url: &'a str,
     timeout: String,
     timeout_url: &'a str,
-    timeout_headers: BTreeMap<String, [&'a str; 1]>,
+    timeout_headers: EmbeddedHeaders<'a>,
     step: Step,
 }
 
@@ -230,6 +287,28 @@ fn set_due(message: &mut MessageHeaders, step: &Step) {
     }
 }
 
+/// Headers inside of a body, for deliveries that the engine makes later.
+pub(super) type EmbeddedHeaders<'a> = BTreeMap<String, [&'a str; 1]>;
+
+pub(super) fn embedded(message: &MessageHeaders) -> EmbeddedHeaders<'_> {
+    message.iter().map(|(name, value)| (canonical(name), [value.as_str()])).collect()
+}
+
+/// A step whose result the engine fills in.
+pub(super) fn bare(step: &Step) -> Step {
+    Step {
+        concurrent: step.concurrent,
+        target_step: step.target_step,
+        ..Step::new(step.step_id, step.step_name.as_str(), step.step_type)
+    }
+}
+
+/// `evt_` and 15 random letters and digits.
+fn new_event_id() -> String {
+    let random = rand::rng().sample_iter(Alphanumeric).take(15).map(char::from);
+    "evt_".chars().chain(random).collect()
+}
+
 /// `upstash-workflow-runid` as `Upstash-Workflow-Runid`: header names inside a body are not normalised by the transport, and
 /// engines look for this spelling.
 fn canonical(name: &str) -> String {
@@ -240,11 +319,7 @@ fn canonical(name: &str) -> String {
     words.collect::<Vec<_>>().join("-")
 }
 
-fn header_map(message: &MessageHeaders) -> Result<HeaderMap, ClientError> {
-    message.iter().map(|(name, value)| header(name, value)).collect()
-}
-
-fn json<T: Serialize>(value: &T) -> Result<String, ReportError> {
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, ReportError> {
     serde_json::to_string(value).map_err(|error| ReportError {
         message: format!("a report cannot be written as JSON: {error}"),
         permanent: true,
@@ -252,7 +327,7 @@ fn json<T: Serialize>(value: &T) -> Result<String, ReportError> {
 }
 
 /// A value that no attempt will be able to send.
-fn unusable(error: &ClientError) -> ReportError {
+pub(super) fn unusable(error: &ClientError) -> ReportError {
     ReportError { message: error.to_string(), permanent: true }
 }
 
