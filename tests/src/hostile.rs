@@ -115,7 +115,7 @@ impl Target {
     /// Sends a request to the endpoint. Headers that HTTP does not allow are left out.
     ///
     /// # Panics
-    /// If the endpoint does not answer as the protocol has it, or does what it must never do; see [`Seen::check`].
+    /// If the endpoint does not answer as the protocol has it, or does what it must never do; see `Seen::check`.
     pub async fn send(&self, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Seen {
         self.exchange(headers, body.into(), Bytes::new()).await
     }

@@ -52,7 +52,10 @@ fn log_of(reader: &dyn Reader, run: &Run) -> Stored<RunLog> {
     let telling = deliveries.iter().find(|delivery| delivery.kind == DeliveryKind::Failure).cloned();
     let facts = Facts {
         attempts: reader.attempts(run.key)?,
-        deliveries: deliveries.into_iter().filter(|delivery| delivery.kind == DeliveryKind::Run).collect(),
+        deliveries: deliveries
+            .into_iter()
+            .filter(|delivery| delivery.kind != DeliveryKind::Failure)
+            .collect(),
         waiters: reader.waiters_of_run(run.key)?,
         dead_letter: reader.dead_letter(run.key)?,
         asked: asked::read(reader, run.key)?,

@@ -8,92 +8,34 @@ macro_rules! dev_or_skip {
     };
 }
 
-#[path = "typescript_endpoint/asking.rs"]
 mod asking;
+#[path = "../typescript/mod.rs"]
 mod typescript;
-
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    process::{Command as StdCommand, Stdio},
-};
 
 use axum::{Router, http::HeaderMap, routing::post};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt, BufReader},
-    process::{Child, Command},
-};
 use workflow::{
     Client, FlowControl,
     client::{CallbackState, GroupKind, RunLog, RunState, StepState, http_client_builder},
 };
-use workflow_tests::{Served, eventually};
+use workflow_tests::{DevServer, Served, eventually};
 
 use self::typescript::Script;
-
-/// Builds the binary and says where it is.
-fn binary() -> PathBuf {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = StdCommand::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--package",
-            "workflow-server",
-            "--bin",
-            "workflow",
-            "--message-format",
-            "json",
-        ])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .stderr(Stdio::inherit())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "the binary does not build");
-    let messages = String::from_utf8(output.stdout).unwrap();
-    let messages = messages.lines().rev().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let mut executables = messages.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    executables.next().expect("cargo names the executable")
-}
 
 /// `workflow dev` in a process of its own, and the endpoint.
 struct Dev {
     client: Client,
     endpoint: Script,
     url: String,
-    _server: Child,
-    _folder: TempDir,
+    _server: DevServer,
 }
 
 impl Dev {
     async fn start() -> Self {
-        let binary = tokio::task::spawn_blocking(binary).await.unwrap();
-        let folder = TempDir::new().unwrap();
-        let mut server = Command::new(binary)
-            .args(["dev", "--port", "0"])
-            .current_dir(folder.path())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
-        let mut environment = HashMap::new();
-        while environment.len() < 4 {
-            let line = lines.next_line().await.unwrap().expect("the server prints its environment");
-            if let Some((name, value)) = line.split_once('=') {
-                environment.insert(name.to_owned(), value.trim_matches('"').to_owned());
-            }
-        }
-        assert!(folder.path().join("workflow-dev.db").exists());
-
-        let variables: Vec<_> =
-            environment.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let endpoint = Script::start("endpoint.mjs", &variables);
+        let server = DevServer::start().await;
+        let endpoint = Script::start("endpoint.mjs", &server.environment());
         let url = endpoint.line().await;
-        let client = Client::new(&environment["QSTASH_URL"], &environment["QSTASH_TOKEN"]).unwrap();
-        Self { client, endpoint, url, _server: server, _folder: folder }
+        Self { client: server.client(), endpoint, url, _server: server }
     }
 
     async fn trigger(&self, path: &str, payload: Value) -> String {
