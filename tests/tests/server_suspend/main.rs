@@ -8,6 +8,7 @@ mod events;
 mod failures;
 mod options;
 mod payloads;
+mod refusals;
 mod steps;
 
 use axum::Router;
