@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, header::CONTENT_TYPE};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{WorkflowContext, exchange::Exchange, lazy::Lazy};
+use super::{WorkflowContext, content::Content, exchange::Exchange, lazy::Lazy};
 use crate::{
     Error, FlowControl,
     client::HeaderLists,
@@ -183,12 +183,10 @@ async fn perform(exchange: &Exchange, mut request: Request) -> crate::Result<Cal
     }
     let step = exchange.perform(Claim { name, work: Work::Call(Box::new(call)), location }).await?;
     match json::decode::<CallOut>(step.out.as_deref().unwrap_or_default().as_bytes()) {
-        Ok(out) => Ok(CallResponse {
-            body: out.bytes(),
-            name: step.step_name,
-            status: out.status,
-            headers: out.header,
-        }),
+        Ok(out) => {
+            let content = Content { body: out.bytes(), headers: out.header };
+            Ok(CallResponse { name: step.step_name, status: out.status, content })
+        }
         Err(misfit) => exchange.fail(Fault::unfit::<CallResponse>(&step, location, misfit.to_string())).await,
     }
 }
@@ -198,8 +196,7 @@ async fn perform(exchange: &Exchange, mut request: Request) -> crate::Result<Cal
 pub struct CallResponse {
     name: String,
     status: u16,
-    headers: HeaderLists,
-    body: Bytes,
+    content: Content,
 }
 
 impl CallResponse {
@@ -215,23 +212,22 @@ impl CallResponse {
 
     /// All headers.
     pub fn headers(&self) -> &HeaderLists {
-        &self.headers
+        &self.content.headers
     }
 
     /// The first value of a header, whatever the case of its name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, values) = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-        values.first().map(String::as_str)
+        self.content.header(name)
     }
 
     /// The body as it came.
     pub fn body(&self) -> &Bytes {
-        &self.body
+        &self.content.body
     }
 
     /// The body as text. Bytes that are no UTF-8 become `\u{fffd}`.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        self.content.text()
     }
 
     /// The body, decoded from JSON; an empty one as JSON's `null`.
@@ -241,14 +237,13 @@ impl CallResponse {
     /// If it does not fit `T`. It is never retried, since the answer stays what it is; the message says where it does not fit
     /// and which status it came with.
     pub fn json<T: DeserializeOwned>(&self) -> crate::Result<T> {
-        let json: &[u8] = if self.body.is_empty() { b"null" } else { &self.body };
-        json::decode(json).map_err(|misfit| {
-            Error::non_retryable(format!(
+        self.content.json(|misfit| {
+            format!(
                 "the answer to the call `{}` (status {}) does not fit `{}`: {misfit}",
                 self.name,
                 self.status,
                 std::any::type_name::<T>()
-            ))
+            )
         })
     }
 }

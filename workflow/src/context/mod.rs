@@ -5,6 +5,7 @@
 
 pub mod api;
 mod call;
+mod content;
 pub(crate) mod exchange;
 mod invoke;
 mod lazy;

@@ -11,7 +11,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use super::{WaitResult, WorkflowContext};
+use super::{WaitResult, WorkflowContext, content::Content};
 use crate::{
     Error,
     client::HeaderLists,
@@ -110,7 +110,8 @@ fn received(step: &Step) -> crate::Result<WaitResult<WebhookRequest>> {
     let out: WebhookOut = json::decode(&recorded).map_err(|error| unread(&error))?;
     let body = out.bytes().map_err(|error| unread(&error))?;
     let url = format!("{}://{}{}", out.proto, out.host, out.url);
-    Ok(WaitResult::Received(WebhookRequest { method: out.method, url, headers: out.header, body }))
+    let content = Content { headers: out.header, body };
+    Ok(WaitResult::Received(WebhookRequest { method: out.method, url, content }))
 }
 
 /// A request that a webhook got.
@@ -118,8 +119,7 @@ fn received(step: &Step) -> crate::Result<WaitResult<WebhookRequest>> {
 pub struct WebhookRequest {
     method: String,
     url: String,
-    headers: HeaderLists,
-    body: Bytes,
+    content: Content,
 }
 
 impl WebhookRequest {
@@ -135,23 +135,22 @@ impl WebhookRequest {
 
     /// All headers.
     pub fn headers(&self) -> &HeaderLists {
-        &self.headers
+        &self.content.headers
     }
 
     /// The first value of a header, whatever the case of its name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        let (_, values) = self.headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-        values.first().map(String::as_str)
+        self.content.header(name)
     }
 
     /// The body as it came.
     pub fn body(&self) -> &Bytes {
-        &self.body
+        &self.content.body
     }
 
     /// The body as text. Bytes that are no UTF-8 become `\u{fffd}`.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
+        self.content.text()
     }
 
     /// The body, decoded from JSON; an empty one as JSON's `null`.
@@ -160,12 +159,8 @@ impl WebhookRequest {
     ///
     /// If it does not fit `T`. It is never retried, since the request stays what it is.
     pub fn json<T: DeserializeOwned>(&self) -> crate::Result<T> {
-        let json: &[u8] = if self.body.is_empty() { b"null" } else { &self.body };
-        json::decode(json).map_err(|misfit| {
-            Error::non_retryable(format!(
-                "the body that the webhook got does not fit `{}`: {misfit}",
-                std::any::type_name::<T>()
-            ))
+        self.content.json(|misfit| {
+            format!("the body that the webhook got does not fit `{}`: {misfit}", std::any::type_name::<T>())
         })
     }
 }
