@@ -11,6 +11,7 @@ use super::answer;
 use crate::{
     client::HeaderLists,
     engine::{HttpEngine, HttpRun},
+    json::Object,
     protocol::{CallOut, Step, StepType, headers},
 };
 
@@ -74,7 +75,8 @@ pub(super) async fn take(
 }
 
 fn read(body: &[u8]) -> Result<(CallResult, Vec<u8>), String> {
-    let result: CallResult = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let Object(result): Object<CallResult> =
+        serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let bytes =
         STANDARD.decode(result.body.as_deref().unwrap_or_default()).map_err(|error| error.to_string())?;
     Ok((result, bytes))

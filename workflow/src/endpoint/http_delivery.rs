@@ -14,6 +14,7 @@ use crate::{
     ClientError,
     client::HeaderLists,
     engine::{HttpEngine, HttpRun, RunFailure, RunInfo},
+    json::Object,
     protocol::{StepDelivery, headers},
     replay::Attempts,
 };
@@ -193,7 +194,7 @@ struct FailureAnswer {
 }
 
 fn failure(body: &[u8], run: HttpRun) -> Result<FailureDelivery, String> {
-    let told: FailureBody = serde_json::from_slice(body)
+    let Object(told): Object<FailureBody> = serde_json::from_slice(body)
         .map_err(|error| format!("what tells of the failed run cannot be read: {error}"))?;
     let decode = |what: &str, text: Option<String>| {
         STANDARD

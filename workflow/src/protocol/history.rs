@@ -5,6 +5,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::Step;
+use crate::json::Object;
 
 /// What a step delivery carries: the log of a run up to and including the delivered message.
 #[derive(Clone, Debug, PartialEq)]
@@ -105,12 +106,12 @@ impl StepDelivery {
     }
 
     fn read(body: &[u8], delivered: Option<&str>) -> Result<Self, HistoryError> {
-        let entries: Vec<Entry> =
+        let entries: Vec<Object<Entry>> =
             serde_json::from_slice(body).map_err(|error| HistoryError::NotALog(error.to_string()))?;
         let last = match delivered {
             Some(id) if entries.len() > 1 => entries
                 .iter()
-                .position(|entry| entry.message_id == id)
+                .position(|Object(entry)| entry.message_id == id)
                 .ok_or_else(|| HistoryError::NotThere { message_id: id.to_owned() })?,
             _ => entries.len().checked_sub(1).ok_or(HistoryError::Empty)?,
         };
@@ -120,7 +121,7 @@ impl StepDelivery {
             message_id: String::new(),
             later: Vec::new(),
         };
-        for (index, entry) in entries.into_iter().enumerate() {
+        for (index, Object(entry)) in entries.into_iter().enumerate() {
             if index == last {
                 delivery.message_id = entry.message_id;
             }
@@ -134,7 +135,7 @@ impl StepDelivery {
                 delivery.payload = bytes.into();
                 continue;
             }
-            let step = serde_json::from_slice(&bytes)
+            let Object(step) = serde_json::from_slice(&bytes)
                 .map_err(|error| HistoryError::NotAStep { index, reason: error.to_string() })?;
             let steps = if index <= last { &mut delivery.steps } else { &mut delivery.later };
             steps.push(step);
@@ -190,7 +191,9 @@ mod tests {
     #[test]
     fn hostile_bodies_are_told_what_is_wrong() {
         assert_eq!(StepDelivery::decode(b"[]"), Err(HistoryError::Empty));
-        for body in [&b""[..], b"{}", b"[1]", b"[{\"body\":1}]", b"\xff", b"[[[[", b"null"] {
+        for body in
+            [&b""[..], b"{}", b"[1]", b"[{\"body\":1}]", b"\xff", b"[[[[", b"null", b"[[]]", b"[[\"m\"]]"]
+        {
             assert!(matches!(StepDelivery::decode(body), Err(HistoryError::NotALog(_))), "{body:?}");
         }
         let payload = entry("m", "", "step");
@@ -198,7 +201,7 @@ mod tests {
             decode(&[payload.clone(), json!({"messageId": "m", "body": "%%", "callType": "step"})]),
             Err(HistoryError::NotBase64 { index: 1, .. })
         ));
-        for step in ["", "[]", "{}", r#"{"stepId":-1,"stepName":"a","stepType":"Run"}"#] {
+        for step in ["", "[]", "{}", r#"[1,"a","Run"]"#, r#"{"stepId":-1,"stepName":"a","stepType":"Run"}"#] {
             assert!(
                 matches!(
                     decode(&[payload.clone(), entry("m", step, "step")]),
