@@ -1,7 +1,7 @@
 //! Histories of runs, to be checked in tests.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use workflow::{engine::RunInfo, testing::History};
+use workflow::testing::History;
 
 use crate::{
     engine::Engine,
@@ -43,13 +43,5 @@ fn history(run: Run, entries: Vec<Entry>) -> Result<History, StoreError> {
             headers.append(name, value);
         }
     }
-    let info = RunInfo {
-        invoke_count: run.config.invoke_count,
-        retries: run.config.max_retries(),
-        id: run.id,
-        url: run.url,
-        created_at: run.created_at,
-        labels: run.config.labels,
-    };
-    Ok(History::new(payload, steps).with_run(info).with_headers(headers))
+    Ok(History::new(payload, steps).with_run(run.into_info()).with_headers(headers))
 }

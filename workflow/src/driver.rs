@@ -68,7 +68,9 @@ pub(crate) async fn drive<'a>(
                         (Report::Failed(failure), _) => {
                             observed.tell(|hooks, run| hooks.attempt_failed(run, failure));
                         }
-                        (Report::Complete { output: returned }, _) => output.clone_from(returned),
+                        (Report::Complete { output: returned }, _) if observed.is_observed() => {
+                            output.clone_from(returned);
+                        }
                         (_, Some(member)) => begins(observed, &replay, member, 1),
                         (_, None) => {}
                     }

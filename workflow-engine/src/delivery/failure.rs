@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use serde::Serialize;
 use workflow::{
     client::{HeaderLists, StepError},
-    engine::{self, App, Retry, RunFailure, RunInfo},
+    engine::{self, App, Retry, RunFailure},
     protocol::headers,
 };
 
@@ -233,18 +233,7 @@ fn request(dispatcher: &Dispatcher, due: &Due, failed: Failed) -> Result<Request
         dlq_id: letter.public_id(),
         headers: letter.failed.answer.headers,
     };
-    let delivery = engine::Delivery {
-        run: RunInfo {
-            retries: run.config.max_retries(),
-            invoke_count: run.config.invoke_count,
-            id: run.id,
-            url: run.url,
-            created_at: run.created_at,
-            labels: run.config.labels,
-        },
-        payload,
-        task: engine::Task::Failed(failure),
-    };
+    let delivery = engine::Delivery { run: run.into_info(), payload, task: engine::Task::Failed(failure) };
     request.extensions_mut().insert(Arc::new(delivery));
     Ok(request)
 }

@@ -15,9 +15,7 @@ use futures_util::FutureExt;
 use workflow::{
     FlowControl,
     client::{HeaderLists, StepError},
-    engine::{
-        self, App, BoxFuture, FailedAttempts, Mode, Reply, Report, ReportError, Reporter, Retry, RunInfo,
-    },
+    engine::{self, App, BoxFuture, FailedAttempts, Mode, Reply, Report, ReportError, Reporter, Retry},
     protocol::{Step, headers, run_id::run_id_of},
 };
 
@@ -189,14 +187,7 @@ fn request(snapshot: Snapshot, due: &Due, reporter: Arc<dyn Reporter>) -> Result
         target.insert(headers::LABEL, labels);
     }
     let delivery = engine::Delivery {
-        run: RunInfo {
-            retries: run.config.max_retries(),
-            invoke_count: run.config.invoke_count,
-            id: run.id,
-            url: run.url,
-            created_at: run.created_at,
-            labels: run.config.labels,
-        },
+        run: run.into_info(),
         payload,
         task: engine::Task::GoOn { history, failed_attempts, reporter },
     };

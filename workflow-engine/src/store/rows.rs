@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use workflow::{
     FlowControl,
     client::{RedactHeaders, RunState},
+    engine::RunInfo,
     protocol::Step,
 };
 
@@ -58,6 +59,18 @@ impl Run {
     /// Whether the app of this process serves it.
     pub fn is_in_process(&self) -> bool {
         self.url.starts_with('/')
+    }
+
+    /// What the handler of the run is told of it.
+    pub fn into_info(self) -> RunInfo {
+        RunInfo {
+            retries: self.config.max_retries(),
+            invoke_count: self.config.invoke_count,
+            id: self.id,
+            url: self.url,
+            created_at: self.created_at,
+            labels: self.config.labels,
+        }
     }
 }
 
