@@ -252,8 +252,7 @@ async fn all_of_many_waiting_runs_are_cancelled_at_once() {
 async fn a_step_beside_one_that_fails_the_run_is_stopped() {
     let app = TestApp::in_memory_with(routes);
     let run_id = app.client.trigger_url("/fail-beside", &()).await.unwrap().workflow_run_id;
-    let log = app.ended(&run_id).await;
-    assert_eq!(log.workflow_state, RunState::RunFailed);
+    let log = app.failed_and_told(&run_id).await;
     app.probe.left("slow").await;
     app.probe.open("slow");
     assert_eq!(app.steps(&run_id).await, []);
