@@ -24,8 +24,7 @@ pub fn expand(options: TokenStream, item: TokenStream) -> TokenStream {
             let implementation = match validate(&function.signature) {
                 Ok(parts) if mistakes.is_none() => {
                     let implementation = implementation(&options, name, &parts);
-                    let found =
-                        examine(function.body.clone(), &function.context_name(), options.lint_nondeterminism);
+                    let found = examine(function.body.clone(), &function.context_name(), options.lints);
                     for mistake in found.mistakes {
                         combine(&mut mistakes, mistake);
                     }

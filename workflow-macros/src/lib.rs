@@ -53,6 +53,7 @@ use proc_macro::TokenStream;
 /// | `validate = path` | what checks a payload: a `fn(&Payload) -> Result<(), E>`, where `E` implements `Display` |
 /// | `crate = path` | where the crate `workflow` is, if not at `::workflow`, for instance because another crate re-exports it |
 /// | `allow(nondeterminism)` | no warnings of what differs from replay to replay |
+/// | `allow(repeated_step_name)` | no warnings of two steps of one name, one after the other |
 ///
 /// Retries, their delay, labels and flow control apply to runs that are started by a request to the workflow itself or by its
 /// type. What such a trigger says itself comes first.

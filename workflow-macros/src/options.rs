@@ -13,6 +13,7 @@ use syn::{
 };
 
 use crate::{
+    body::Lints,
     duration, expression,
     flow_control::FlowControl,
     keys::{Keys, value},
@@ -23,7 +24,7 @@ const KEYS: Keys = Keys {
     accepted: "`name = \"..\"`, `retries = 3`, `retry_delay = \"pow(2, retried) * 1000\"`, `timeout = \"30s\"`, \
                `label = \"..\"`, `flow_control(key = \"..\", parallelism = 3)`, `on_failure = path::to::function`, \
                `parse = path::to::function`, `validate = path::to::function`, `crate = path::to::workflow` and \
-               `allow(nondeterminism)`",
+               `allow(nondeterminism, repeated_step_name)`",
 };
 
 /// What stands in the parentheses of `#[workflow(..)]`.
@@ -48,8 +49,8 @@ pub struct Options {
     pub parse: Option<ExprPath>,
     /// Function that checks a payload.
     pub validate: Option<ExprPath>,
-    /// Whether to warn of what differs from replay to replay.
-    pub lint_nondeterminism: bool,
+    /// What to warn of.
+    pub lints: Lints,
 }
 
 impl Default for Options {
@@ -65,7 +66,7 @@ impl Default for Options {
             on_failure: None,
             parse: None,
             validate: None,
-            lint_nondeterminism: true,
+            lints: Lints::default(),
         }
     }
 }
@@ -114,13 +115,19 @@ impl Options {
                 let lints;
                 parenthesized!(lints in input);
                 for lint in Punctuated::<Ident, Token![,]>::parse_terminated(&lints)? {
-                    if lint != "nondeterminism" {
-                        return Err(Error::new(
-                            lint.span(),
-                            format!("unknown lint `{lint}`: `#[workflow]` has only `allow(nondeterminism)`"),
-                        ));
+                    match lint.to_string().as_str() {
+                        "nondeterminism" => self.lints.nondeterminism = false,
+                        "repeated_step_name" => self.lints.repeated_step_name = false,
+                        _ => {
+                            return Err(Error::new(
+                                lint.span(),
+                                format!(
+                                    "unknown lint `{lint}`: `#[workflow]` has `allow(nondeterminism)` and \
+                                     `allow(repeated_step_name)`"
+                                ),
+                            ));
+                        }
                     }
-                    self.lint_nondeterminism = false;
                 }
             }
             _ => return Ok(false),

@@ -276,7 +276,7 @@ fn mistakes_in_the_options_are_told() {
         (quote!(validate = check(3)), "expected `,`"),
         (
             quote!(allow(deprecated)),
-            "unknown lint `deprecated`: `#[workflow]` has only `allow(nondeterminism)`",
+            "unknown lint `deprecated`: `#[workflow]` has `allow(nondeterminism)` and `allow(repeated_step_name)`",
         ),
         (quote!(allow = "nondeterminism"), "expected parentheses"),
         (quote!(crate), "expected `=`"),

@@ -80,7 +80,34 @@ async fn allowed(_ctx: WorkflowContext<()>) -> workflow::Result<bool> {
     Ok(SystemTime::now() > SystemTime::UNIX_EPOCH)
 }
 
+/// Steps that are told apart, or of which a run comes to one.
+#[workflow]
+async fn names(ctx: WorkflowContext<Option<u64>>) -> workflow::Result<u64> {
+    let Some(amount) = *ctx.request_payload() else {
+        return ctx.run("charge", async || Ok(0)).await;
+    };
+    let charged = match amount {
+        0 => ctx.run("charge", async || Ok(1)).await?,
+        1..10 => {
+            let charged = ctx.run("charge", async || Ok(2)).await?;
+            ctx.run("thank", async || Ok(charged)).await?
+        }
+        _ => ctx.run("charge", async || Ok(3)).await?,
+    };
+    for _ in 0..amount {
+        ctx.sleep("a while", Duration::ZERO).await?;
+    }
+    Ok(charged)
+}
+
+/// As its option says.
+#[workflow(allow(repeated_step_name))]
+async fn repeated(ctx: WorkflowContext<()>) -> workflow::Result<()> {
+    ctx.sleep("a while", Duration::ZERO).await?;
+    ctx.sleep("a while", Duration::ZERO).await
+}
+
 #[test]
 fn the_workflows_above_compile_without_warnings() {
-    let _ = (in_steps, own_items, allowed);
+    let _ = (in_steps, own_items, allowed, names, repeated);
 }

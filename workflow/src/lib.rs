@@ -85,8 +85,8 @@ pub use workflow_macros::{Event, workflow};
 pub use self::{
     client::{Client, ClientError},
     context::{
-        CallResponse, CallStep, InvokeResult, InvokeStep, Notify, NotifyStep, StepBuilder, StepFailure,
-        StepResult, WaitResult, WaitStep, WebhookRequest, WebhookStep, WorkflowContext, api,
+        CallResponse, CallStep, InvokeResult, InvokeStep, Notify, NotifyStep, RunStep, StepBody, StepBuilder,
+        StepFailure, StepResult, WaitResult, WaitStep, WebhookRequest, WebhookStep, WorkflowContext, api,
     },
     engine::EngineHandle,
     error::{Error, Result},

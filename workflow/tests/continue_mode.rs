@@ -414,7 +414,7 @@ async fn notifications_go_out_together_as_any_steps() {
 
 #[tokio::test]
 async fn a_notification_knows_where_it_was_written() {
-    #[workflow]
+    #[workflow(allow(repeated_step_name))]
     async fn twice(ctx: WorkflowContext<()>) -> workflow::Result<()> {
         let first = ctx.notify("tell", "go", &1).run_id("wfr_1");
         let second = ctx.notify("tell", "go", &2);
@@ -619,7 +619,7 @@ async fn a_step_in_a_spawned_task_is_refused() {
 
 #[tokio::test]
 async fn steps_of_one_name_in_a_group_are_refused_with_both_places() {
-    #[workflow]
+    #[workflow(allow(repeated_step_name))]
     async fn twins(ctx: WorkflowContext<()>) -> workflow::Result<()> {
         let one = ctx.run("twin", async || Ok(()));
         let other = ctx.run("twin", async || Ok(()));

@@ -27,7 +27,7 @@ async fn fail_beside_a_step(ctx: WorkflowContext<()>, State(probe): State<Probe>
         probe.hold("slow").await;
         Ok(())
     });
-    let failing = ctx.run::<(), _>("fail", async || {
+    let failing = ctx.run::<(), _, _>("fail", async || {
         probe.reached("slow", 1).await;
         Err(workflow::Error::non_retryable("for good"))
     });

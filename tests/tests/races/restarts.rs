@@ -278,7 +278,8 @@ async fn pause_between_steps(
         "sleep without time" => ctx.sleep("sleep", Duration::ZERO).await?,
         "notify" => drop(ctx.notify("notify", "nobody", &()).await?),
         "recorded failure" => {
-            let failed = ctx.try_run::<(), _>("fail", async || Err(Error::non_retryable("no use"))).await;
+            let failed: Result<(), _> =
+                ctx.try_run("fail", async || Err(Error::non_retryable("no use"))).await;
             assert!(failed.is_err());
         }
         "return" => return Ok(()),

@@ -87,7 +87,7 @@ fn is_free(tokens: &[TokenTree], at: usize) -> bool {
 }
 
 /// Where something ends that is no code of the workflow itself: bodies of steps, items, attributes.
-fn not_ours(tokens: &[TokenTree], at: usize, of_step: bool) -> Option<usize> {
+pub fn not_ours(tokens: &[TokenTree], at: usize, of_step: bool) -> Option<usize> {
     if let Some(body) = async_closure(tokens, at) {
         return Some(end_of_expression(tokens, body));
     }

@@ -18,21 +18,32 @@ use super::{
 pub const RUNS: &[&str] = &["run", "try_run"];
 
 /// Methods of the context that make a step.
-const STEPS: &[&str] =
-    &["run", "try_run", "step", "sleep", "sleep_until", "wait_for_event", "notify", "notify_event"];
+const STEPS: &[&str] = &[
+    "run",
+    "try_run",
+    "step",
+    "sleep",
+    "sleep_until",
+    "wait_for_event",
+    "notify",
+    "notify_event",
+    "call",
+    "invoke",
+    "invoke_url",
+    "create_webhook",
+    "wait_for_webhook",
+];
 
 /// The crates whose `join!` polls its futures side by side.
 const JOINING: &[&str] = &["tokio", "futures", "futures_util", "futures_lite", "future"];
 
-/// Adds what is found in the body, unless the name of the context may mean something else somewhere in it.
+/// Adds what is found in the body.
 pub fn examine(tokens: &[TokenTree], ctx: &str, findings: &mut Findings) {
-    if !rebinds(tokens, ctx) {
-        level(tokens, ctx, findings);
-    }
+    level(tokens, ctx, findings);
 }
 
 /// Whether a pattern may bind the name to something else: `let ctx`, `|ctx|`.
-fn rebinds(tokens: &[TokenTree], ctx: &str) -> bool {
+pub fn rebinds(tokens: &[TokenTree], ctx: &str) -> bool {
     tokens.iter().enumerate().any(|(at, token)| match token {
         TokenTree::Group(group) => rebinds(&inside(group), ctx),
         TokenTree::Ident(name) if name == ctx => {
@@ -72,7 +83,7 @@ fn level(tokens: &[TokenTree], ctx: &str, findings: &mut Findings) {
 }
 
 /// Whether a macro is named at a place that polls its arguments side by side.
-fn joins(tokens: &[TokenTree], at: usize) -> bool {
+pub fn joins(tokens: &[TokenTree], at: usize) -> bool {
     let named = is_word(tokens, at, "join") || is_word(tokens, at, "try_join");
     let Some(separator) = at.checked_sub(2).filter(|before| is_path_separator(tokens, *before)) else {
         return named;
@@ -84,7 +95,7 @@ fn joins(tokens: &[TokenTree], at: usize) -> bool {
 }
 
 /// The step that the context is asked for at a place.
-fn step<'a>(tokens: &'a [TokenTree], at: usize, ctx: &str) -> Option<MethodCall<'a>> {
+pub fn step<'a>(tokens: &'a [TokenTree], at: usize, ctx: &str) -> Option<MethodCall<'a>> {
     if !is_word(tokens, at, ctx) || follows_dot(tokens, at) {
         return None;
     }
@@ -92,7 +103,7 @@ fn step<'a>(tokens: &'a [TokenTree], at: usize, ctx: &str) -> Option<MethodCall<
 }
 
 /// The name of a step, if it is a literal.
-fn literal(step: &MethodCall<'_>) -> Option<LitStr> {
+pub fn literal(step: &MethodCall<'_>) -> Option<LitStr> {
     let first = step.arguments.stream().into_iter().next()?;
     syn::parse2(first.into()).ok()
 }

@@ -1,15 +1,15 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 
-use super::examine;
+use super::{Lints, examine};
 
 /// The first words of all warnings of a body.
 fn warnings(body: TokenStream) -> Vec<String> {
-    examine(body, "ctx", true).warnings.into_iter().map(|warning| warning.text).collect()
+    examine(body, "ctx", Lints::default()).warnings.into_iter().map(|warning| warning.text).collect()
 }
 
 fn mistakes(body: TokenStream) -> Vec<String> {
-    examine(body, "ctx", true).mistakes.iter().map(ToString::to_string).collect()
+    examine(body, "ctx", Lints::default()).mistakes.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn steps_may_do_anything() {
         quote!(ctx.run("now", || async { Ok(Utc::now()) }).await?;),
         quote!(ctx.run("now", move || async move { Ok(Utc::now()) }).await?;),
         quote!(ctx.step("now").retries(5).run(async || Ok(Utc::now())).await?;),
-        quote!(ctx.try_run::<u8, _>("draw", async || Ok(rand::random())).await;),
+        quote!(ctx.try_run::<u8, _, _>("draw", async || Ok(rand::random())).await;),
         quote!(let body = async || Ok(Utc::now()); ctx.run("now", body).await?;),
         quote!(try_join_all(ids.iter().map(|id| ctx.run(name(id), async move || fetch::<A, B>(id, Utc::now()).await))).await?;),
         quote!(ctx.run("page", async || Ok(client.get(url).send().await?.text().await?)).await?;),
@@ -152,8 +152,18 @@ fn things_of_the_users_own_are_left_alone() {
 
 #[test]
 fn nothing_is_looked_for_where_it_is_allowed() {
-    let body = quote!(let now = Utc::now(););
-    assert!(examine(body, "ctx", false).warnings.is_empty());
+    let body = quote!(let now = Utc::now(); ctx.run("a", one).await?; ctx.run("a", two).await?;);
+    let told = |nondeterminism, repeated_step_name| {
+        let lints = Lints { nondeterminism, repeated_step_name };
+        examine(body.clone(), "ctx", lints)
+            .warnings
+            .into_iter()
+            .map(|warning| warning.title)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(told(true, false), ["NONDETERMINISM"]);
+    assert_eq!(told(false, true), ["REPEATED_STEP_NAME"]);
+    assert_eq!(told(false, false), [""; 0]);
 }
 
 #[test]
@@ -208,6 +218,73 @@ fn two_steps_of_one_name_in_a_join_are_a_mistake() {
         quote!(tokio::join!(ctx.run("a", one)); tokio::join!(ctx.run("a", two))),
     ] {
         assert_eq!(mistakes(body.clone()), [""; 0], "{body}");
+    }
+}
+
+#[test]
+fn two_steps_of_one_name_that_one_run_may_come_to_are_told() {
+    for body in [
+        quote!(ctx.run("a", one).await?; ctx.sleep("b", day).await?; ctx.step("a").retries(2).run(two).await?;),
+        quote!(let both = (ctx.run("a", one).await?, ctx.call("a", url).await?);),
+        quote!(ctx.run("a", one).await?; if late { ctx.invoke::<other>("a", 1).await?; }),
+        quote!(if late { ctx.wait_for_webhook("a", &hook, day).await?; } ctx.run("a", one).await?;),
+        quote!(match kind { Kind::Late => ctx.run("a", one).await?, _ => 0 }; ctx.run("a", two).await?;),
+        quote!(for item in items { ctx.run("a", one).await?; } ctx.run("a", two).await?;),
+        quote!(loop {
+            ctx.run("a", one).await?;
+            while late {
+                ctx.run("a", two).await?;
+                break;
+            }
+        }),
+        quote!(tokio::join!(ctx.run("a", one), ctx.run("b", two)); ctx.run("b", three).await?;),
+    ] {
+        let told = warnings(body.clone());
+        assert!(
+            matches!(&*told, [one] if one.contains("an earlier step of this workflow is named `")),
+            "{body}: {told:?}"
+        );
+    }
+    for body in [
+        quote!(ctx.run("a", one).await?; ctx.run("b", one).await?;),
+        quote!(ctx.run(name, one).await?; ctx.run(name, one).await?; shop.run("a").await; shop.run("a").await;),
+        quote!(if late {
+            ctx.run("a", one).await?;
+        } else if early {
+            ctx.run("a", two).await?;
+        } else {
+            ctx.run("a", two).await?;
+        }),
+        quote!(if late { ctx.run("a", one).await?; return Ok(()); } ctx.run("a", two).await?;),
+        quote!(loop {
+            if late {
+                if later {
+                    break ctx.run("a", one).await?;
+                }
+            }
+            ctx.run("a", two).await?;
+        }),
+        quote!(let Some(a) = order.a else { ctx.run("a", one).await?; return ctx.cancel().await; }; ctx.run("a", two).await?;),
+        quote!(match kind {
+            Kind::Late => ctx.run("a", one).await?,
+            Kind::Early => {
+                ctx.run("a", two).await?
+            }
+            _ => ctx.run("a", two).await?,
+        }),
+        quote!(match kind {
+            Kind::Late => {
+                ctx.run("a", one).await?
+            }
+            Kind::Early if ctx.attempt() > 1 => ctx.run("a", two).await?,
+            _ => {}
+        }),
+        quote!(loop {
+            ctx.run("a", one).await?;
+        }),
+        quote!(let retry = async |n| ctx.run("a", one).await; retry(1).await?; retry(2).await?;),
+    ] {
+        assert_eq!(warnings(body.clone()), [""; 0], "{body}");
     }
 }
 

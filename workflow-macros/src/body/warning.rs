@@ -25,7 +25,7 @@ impl Warning {
             #[warn(deprecated)]
             {
                 #[deprecated(note = #text)]
-                const #plain: () = ();
+                const #plain: u8 = 0;
                 #used
             }
         }

@@ -1,11 +1,11 @@
 //! Where the steps of a function and the driver that polls it meet.
 
 use std::{
-    future::{pending, poll_fn},
+    future::pending,
     mem,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
     thread::{self, ThreadId},
 };
 
@@ -117,19 +117,12 @@ impl Exchange {
         }
     }
 
-    /// Claims a step.
+    /// Claims a step. Without a ticket the invocation is over: the claim was a fault.
     ///
     /// # Errors
     ///
     /// If the step is not awaited by the workflow function: nobody would ever run it.
-    pub(super) async fn claim(&self, claim: Claim) -> crate::Result<Ticket<'_>> {
-        match self.enter(claim)? {
-            Ok(slot) => Ok(Ticket::new(self, slot)),
-            Err(fault) => self.fail(fault).await,
-        }
-    }
-
-    fn enter(&self, claim: Claim) -> crate::Result<Result<Arc<Slot>, Fault>> {
+    pub(super) fn claim(&self, claim: Claim) -> crate::Result<Option<Ticket<'_>>> {
         let mut state = self.lock();
         if state.polled_by != Some(thread::current().id()) {
             return Err(Error::non_retryable(format!(
@@ -139,44 +132,45 @@ impl Exchange {
             )));
         }
         if let Some(Running { member, .. }) = state.running {
-            return Ok(Err(Fault::Nested { inner: claim.name, location: claim.location, outer: member }));
+            state.stop(Fault::Nested { inner: claim.name, location: claim.location, outer: member });
+            return Ok(None);
         }
         let slot = Slot::new(claim);
         state.news.claims.push(Arc::clone(&slot));
         state.fresh = true;
-        Ok(Ok(slot))
+        Ok(Some(Ticket::new(self, slot)))
     }
 
     /// A step that the engine performs: claims it and waits until it is recorded.
     pub(super) async fn perform(&self, claim: Claim) -> crate::Result<Step> {
-        Ok(self.claim(claim).await?.recorded().await)
+        match self.claim(claim)? {
+            Some(mut ticket) => Ok(ticket.recorded().await),
+            None => pending().await,
+        }
     }
 
     /// Ends the invocation. Never returns: the function is dropped.
     pub(crate) async fn fail<T>(&self, fault: Fault) -> T {
-        {
-            let mut state = self.lock();
-            state.news.fault.get_or_insert(fault);
-            state.fresh = true;
-        }
+        self.stop(fault);
         pending().await
     }
 
-    /// Polls a body to its end, with everybody knowing which step is running. A panic is an ordinary failure of the step.
-    pub(super) async fn run_body<T>(
+    /// Ends the invocation: the function is not polled again.
+    pub(super) fn stop(&self, fault: Fault) {
+        self.lock().stop(fault);
+    }
+
+    /// Polls a body, with everybody knowing which step is running. A panic is an ordinary failure of the step.
+    pub(super) fn while_running<T>(
         &self,
         member: usize,
         attempt: u32,
-        body: impl Future<Output = crate::Result<T>>,
-    ) -> crate::Result<T> {
-        let mut body = pin!(body);
-        poll_fn(|cx| {
-            self.lock().running = Some(Running { member, attempt });
-            let polled = catch_unwind(AssertUnwindSafe(|| body.as_mut().poll(cx)));
-            self.lock().running = None;
-            polled.unwrap_or_else(|panic| Err(panicked(&*panic)).into())
-        })
-        .await
+        poll: impl FnOnce() -> Poll<crate::Result<T>>,
+    ) -> Poll<crate::Result<T>> {
+        self.lock().running = Some(Running { member, attempt });
+        let polled = catch_unwind(AssertUnwindSafe(poll));
+        self.lock().running = None;
+        polled.unwrap_or_else(|panic| Err(panicked(&*panic)).into())
     }
 
     /// Says what became of a member of the group in flight.
@@ -193,5 +187,12 @@ impl Exchange {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn stop(&mut self, fault: Fault) {
+        self.news.fault.get_or_insert(fault);
+        self.fresh = true;
     }
 }

@@ -12,6 +12,7 @@ mod lazy;
 mod notify;
 mod results;
 mod run;
+mod run_step;
 mod sleep;
 pub(crate) mod slot;
 mod wait;
@@ -32,7 +33,8 @@ pub use self::{
     invoke::{InvokeResult, InvokeStep},
     notify::NotifyStep,
     results::{Notify, StepFailure, WaitResult},
-    run::{StepBuilder, StepResult},
+    run::{StepBody, StepBuilder, StepResult},
+    run_step::RunStep,
     wait::WaitStep,
     webhook::{WebhookRequest, WebhookStep},
 };

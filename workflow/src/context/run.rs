@@ -3,14 +3,9 @@
 use std::{panic::Location, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
-use tracing::Instrument as _;
 
-use super::{StepFailure, WorkflowContext, exchange::Exchange, slot::Turn};
-use crate::{
-    Error, json,
-    protocol::Step,
-    replay::{Claim, Fault, Work},
-};
+use super::{StepFailure, WorkflowContext, exchange::Exchange, run_step::RunStep};
+use crate::replay::{Claim, Work};
 
 impl<P> WorkflowContext<P> {
     /// Runs `body` as a step: its result is recorded, and from then on taken instead of running it again.
@@ -50,10 +45,11 @@ impl<P> WorkflowContext<P> {
     ///
     /// Only if the step is not awaited by the workflow function itself.
     #[track_caller]
-    pub fn run<T, F>(&self, name: impl Into<String>, body: F) -> impl Future<Output = crate::Result<T>>
+    pub fn run<T, F, B>(&self, name: impl Into<String>, body: F) -> RunStep<'_, crate::Result<T>, F, B>
     where
         T: StepResult,
-        F: AsyncFnOnce() -> crate::Result<T>,
+        F: FnOnce() -> B,
+        B: StepBody<Output = crate::Result<T>>,
     {
         self.step(name).run(body)
     }
@@ -76,14 +72,15 @@ impl<P> WorkflowContext<P> {
     ///
     /// The recorded failure.
     #[track_caller]
-    pub fn try_run<T, F>(
+    pub fn try_run<T, F, B>(
         &self,
         name: impl Into<String>,
         body: F,
-    ) -> impl Future<Output = Result<T, StepFailure>>
+    ) -> RunStep<'_, Result<T, StepFailure>, F, B>
     where
         T: StepResult,
-        F: AsyncFnOnce() -> crate::Result<T>,
+        F: FnOnce() -> B,
+        B: StepBody<Output = crate::Result<T>>,
     {
         self.step(name).try_run(body)
     }
@@ -111,6 +108,17 @@ pub trait StepResult: Serialize + DeserializeOwned {}
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> StepResult for T {}
+
+/// What the function of a step gives: any future. `async || …` is such a function.
+#[diagnostic::on_unimplemented(
+    message = "the body of a step must be async: this one gives a `{Self}` at once",
+    label = "this step's body is not async",
+    note = "write `async || …` instead of `|| …`"
+)]
+pub trait StepBody: Future {}
+
+#[diagnostic::do_not_recommend]
+impl<B: Future> StepBody for B {}
 
 /// A step about to be run. Made by [`WorkflowContext::step`].
 #[must_use = "say what to run: `.run(async || …)`"]
@@ -144,14 +152,15 @@ impl<'a> StepBuilder<'a> {
     /// # Errors
     ///
     /// As there.
-    pub fn run<T, F>(self, body: F) -> impl Future<Output = crate::Result<T>> + use<'a, T, F>
+    pub fn run<T, F, B>(self, body: F) -> RunStep<'a, crate::Result<T>, F, B>
     where
         T: StepResult,
-        F: AsyncFnOnce() -> crate::Result<T>,
+        F: FnOnce() -> B,
+        B: StepBody<Output = crate::Result<T>>,
     {
         let Self { exchange, name, retries, timeout, location } = self;
         let work = Work::Run { max_retries: retries, record_failure: false };
-        run_step(exchange, Claim { name, work, location }, timeout, body)
+        RunStep::new(exchange, Claim { name, work, location }, timeout, body)
     }
 
     /// See [`WorkflowContext::try_run`].
@@ -159,93 +168,14 @@ impl<'a> StepBuilder<'a> {
     /// # Errors
     ///
     /// The recorded failure.
-    pub fn try_run<T, F>(self, body: F) -> impl Future<Output = Result<T, StepFailure>> + use<'a, T, F>
+    pub fn try_run<T, F, B>(self, body: F) -> RunStep<'a, Result<T, StepFailure>, F, B>
     where
         T: StepResult,
-        F: AsyncFnOnce() -> crate::Result<T>,
+        F: FnOnce() -> B,
+        B: StepBody<Output = crate::Result<T>>,
     {
         let Self { exchange, name, retries, timeout, location } = self;
         let work = Work::Run { max_retries: retries, record_failure: true };
-        let step = run_step(exchange, Claim { name, work, location }, timeout, async || body().await.map(Ok));
-        async { step.await.unwrap_or_else(|error| Err(StepFailure { message: error.to_string() })) }
+        RunStep::tried(exchange, Claim { name, work, location }, timeout, body)
     }
-}
-
-/// Claims a step and, when it is its turn, runs the body, hands its result over, and waits until one is recorded.
-async fn run_step<T, F>(
-    exchange: &Exchange,
-    claim: Claim,
-    timeout: Option<Duration>,
-    body: F,
-) -> crate::Result<T>
-where
-    T: StepResult,
-    F: AsyncFnOnce() -> crate::Result<T>,
-{
-    let location = claim.location;
-    let name = claim.name.clone();
-    let mut ticket = exchange.claim(claim).await?;
-    let (step, own) = match ticket.turn().await {
-        Turn::Done(step) => (step, None),
-        Turn::Run { attempt } => {
-            let member = ticket.member().unwrap_or_default();
-            let span = tracing::info_span!("step", name, attempt);
-            let result = exchange.run_body(member, attempt, within(timeout, body()).instrument(span)).await;
-            let own = match result.and_then(through_json) {
-                Ok((value, out)) => {
-                    ticket.ran(Ok(out.clone()));
-                    Some((value, out))
-                }
-                Err(error) => {
-                    ticket.ran(Err(error));
-                    None
-                }
-            };
-            (ticket.recorded().await, own)
-        }
-    };
-    match own {
-        Some((value, out)) if step.out.as_deref() == Some(&out) => Ok(value),
-        _ => match decode_result(&step) {
-            Ok(value) => Ok(value),
-            Err(reason) => exchange.fail(Fault::unfit::<T>(&step, location, reason)).await,
-        },
-    }
-}
-
-/// Gives an attempt up that takes too long.
-async fn within<T>(
-    timeout: Option<Duration>,
-    attempt: impl Future<Output = crate::Result<T>>,
-) -> crate::Result<T> {
-    let Some(timeout) = timeout else { return attempt.await };
-    tokio::time::timeout(timeout, attempt).await.unwrap_or_else(|_| {
-        Err(Error::msg(format!("the step took longer than its timeout of {timeout:?} and was given up")))
-    })
-}
-
-/// Encodes a result and decodes it again: the function must see what it would see on replay.
-fn through_json<T: StepResult>(value: T) -> crate::Result<(T, String)> {
-    let out = serde_json::to_string(&value).map_err(|error| unencodable::<T>(&error))?;
-    let value = json::decode(out.as_bytes()).map_err(|misfit| unencodable::<T>(&misfit))?;
-    Ok((value, out))
-}
-
-fn unencodable<T>(reason: &dyn std::fmt::Display) -> Error {
-    Error::non_retryable(format!(
-        "the step's result cannot be recorded, because `{}` does not survive JSON: {reason}",
-        std::any::type_name::<T>()
-    ))
-}
-
-/// Reads a recorded result. Without one it is JSON's null; what is no JSON at all is text, as other SDKs have it.
-fn decode_result<T: DeserializeOwned>(step: &Step) -> Result<T, String> {
-    let out = step.out.as_deref().unwrap_or("null");
-    json::decode(out.as_bytes()).or_else(|misfit| {
-        if misfit.malformed {
-            serde_json::from_value(serde_json::Value::from(out)).map_err(|_| misfit.to_string())
-        } else {
-            Err(misfit.to_string())
-        }
-    })
 }

@@ -4,7 +4,7 @@ use std::{
     future::poll_fn,
     mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Poll, Waker},
+    task::{Context, Poll, Waker},
 };
 
 use super::exchange::{Exchange, Outcome};
@@ -77,30 +77,28 @@ impl<'a> Ticket<'a> {
         Self { exchange, slot, done: false }
     }
 
-    /// Waits for the step's next turn.
-    pub(super) async fn turn(&mut self) -> Turn {
-        let turn = poll_fn(|cx| {
-            let mut state = self.slot.lock();
-            match state.turn.take() {
-                Some(turn) => Poll::Ready(turn),
-                None => {
-                    match &mut state.waker {
-                        Some(waker) => waker.clone_from(cx.waker()),
-                        none => *none = Some(cx.waker().clone()),
-                    }
-                    Poll::Pending
-                }
+    /// Polls for the step's next turn.
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let mut state = self.slot.lock();
+        match state.turn.take() {
+            Some(turn) => {
+                self.done = matches!(turn, Turn::Done(_));
+                Poll::Ready(turn)
             }
-        })
-        .await;
-        self.done = matches!(turn, Turn::Done(_));
-        turn
+            None => {
+                match &mut state.waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+        }
     }
 
     /// Waits until the step is recorded, and gives its entry.
     pub(super) async fn recorded(&mut self) -> Step {
         loop {
-            if let Turn::Done(step) = self.turn().await {
+            if let Turn::Done(step) = poll_fn(|cx| self.poll_turn(cx)).await {
                 return step;
             }
         }

@@ -26,7 +26,7 @@ const _: () = {
         #[deprecated(
             note = "this step never runs: a step does nothing until it is awaited; write `.run(..).await?`"
         )]
-        const STEP_NOT_AWAITED: () = ();
+        const STEP_NOT_AWAITED: u8 = 0;
         let _ = STEP_NOT_AWAITED;
     }
 };

@@ -26,7 +26,7 @@ const _: () = {
         #[deprecated(
             note = "this step never runs: a step does nothing until it is awaited; write `.run(..).await?`"
         )]
-        const STEP_NOT_AWAITED: () = ();
+        const STEP_NOT_AWAITED: u8 = 0;
         let _ = STEP_NOT_AWAITED;
     }
     #[warn(deprecated)]
@@ -34,7 +34,7 @@ const _: () = {
         #[deprecated(
             note = "`SystemTime::now` is another time whenever the run is replayed: read the clock in a step, `ctx.run(\"now\", async || Ok(SystemTime::now())).await?`, or take `ctx.created_at()` (to have it so: `#[workflow(allow(nondeterminism))]`)"
         )]
-        const NONDETERMINISM: () = ();
+        const NONDETERMINISM: u8 = 0;
         let _ = NONDETERMINISM;
     }
 };
