@@ -1,5 +1,7 @@
 //! What gives something else on every replay, and what to write instead.
 
+use proc_macro2::Ident;
+
 /// A kind of call that does not belong between steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -15,6 +17,8 @@ pub enum Kind {
     Environment,
     File,
     Http,
+    Trigger,
+    Notify,
 }
 
 /// Functions, by full path. They are recognised by the ends of these paths, of two segments or more: `Utc::now`.
@@ -185,6 +189,21 @@ const MACROS: &[&str] = &[
 /// The methods of HTTP clients that begin a request. `.send()` ends it.
 pub const HTTP_METHODS: &[&str] = &["get", "post", "put", "patch", "delete", "head", "request"];
 
+/// The methods of a workflow client that change something, and whether they are a client's without its being named `client`.
+const CLIENT_METHODS: &[(&str, Kind, bool)] = &[
+    ("trigger", Kind::Trigger, false),
+    ("trigger_url", Kind::Trigger, true),
+    ("trigger_many", Kind::Trigger, true),
+    ("notify", Kind::Notify, false),
+    ("notify_event", Kind::Notify, false),
+];
+
+/// What a method means, if it is one of a workflow client.
+pub fn kind_of_method(name: &Ident, of_client: bool) -> Option<Kind> {
+    let (_, kind, ours) = CLIENT_METHODS.iter().find(|(method, ..)| name == method)?;
+    (*ours || of_client).then_some(*kind)
+}
+
 /// What a path means, if it is one of those above.
 pub fn kind_of(path: &[String], is_macro: bool) -> Option<Kind> {
     if is_macro {
@@ -253,6 +272,15 @@ impl Kind {
             Self::File => format!(
                 "`{call}` is repeated whenever the run is replayed, and may give something else: use files in a step, \
                  `{ctx}.run(\"name\", async || ..).await?`"
+            ),
+            Self::Trigger => format!(
+                "`{call}` is sent again whenever the run is replayed: send it in a step, \
+                 `{ctx}.run(\"name\", async || Ok(client{call}(..).await?)).await?`, or await the other workflow as a step, \
+                 `{ctx}.invoke::<..>(\"name\", payload).await?`"
+            ),
+            Self::Notify => format!(
+                "`{call}` is sent again whenever the run is replayed: notify by a step, \
+                 `{ctx}{call}(\"name\", ..).await?`"
             ),
             Self::Http => format!(
                 "`{call}` is sent again whenever the run is replayed: send it in a step, \

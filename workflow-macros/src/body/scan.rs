@@ -1,13 +1,13 @@
 //! Finds calls outside of steps that give something else on every replay.
 
-use proc_macro2::{Span, TokenTree};
+use proc_macro2::{Delimiter, Span, TokenTree};
 
 use super::{
     Findings, Warning,
-    calls::{follows_dot, inside, is_punct, is_word, method_call},
+    calls::{follows_dot, group, inside, is_punct, is_word, method_call},
     closures::{async_closure, closure, end_of_expression},
     names::{Names, path},
-    nondeterminism::{HTTP_METHODS, Kind, kind_of},
+    nondeterminism::{HTTP_METHODS, Kind, kind_of, kind_of_method},
     steps::RUNS,
 };
 
@@ -39,6 +39,11 @@ impl Scan<'_> {
                 let awaited = is_punct(tokens, call.end, '.') && is_word(tokens, call.end + 1, "await");
                 if call.name == "send" && arguments.is_empty() && requests && awaited {
                     self.warn(Kind::Http, ".send", call.name.span());
+                }
+                if let Some(kind) = kind_of_method(call.name, is_client(tokens, at))
+                    && !(at >= 1 && is_word(tokens, at - 1, self.ctx))
+                {
+                    self.warn(kind, &format!(".{}", call.name), call.name.span());
                 }
                 requests |= !arguments.is_empty() && HTTP_METHODS.iter().any(|method| call.name == method);
                 self.level(&arguments, RUNS.iter().any(|run| call.name == run));
@@ -78,6 +83,13 @@ impl Scan<'_> {
     fn warn(&mut self, kind: Kind, call: &str, place: Span) {
         self.findings.warnings.push(Warning { title: TITLE, text: kind.advice(call, self.ctx), place });
     }
+}
+
+/// Whether what ends before a place is named `client`, or a call of that name.
+fn is_client(tokens: &[TokenTree], at: usize) -> bool {
+    let called = at >= 1 && group(tokens, at - 1, Delimiter::Parenthesis).is_some();
+    let name = if called { at.checked_sub(2) } else { at.checked_sub(1) };
+    name.is_some_and(|name| is_word(tokens, name, "client"))
 }
 
 /// Whether what begins at a place is not the tail of something else: a field, or a lifetime.

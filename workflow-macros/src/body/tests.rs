@@ -50,6 +50,18 @@ fn each_kind_of_call_is_told_once_with_its_replacement() {
         (quote!(let file = File::open("a")?;), "`File::open`", "in a step"),
         (quote!(let page = reqwest::get(url).await?;), "`reqwest::get`", "send it in a step"),
         (quote!(let page = client.post(url).json(&order).send().await?;), "`.send`", "send it in a step"),
+        (
+            quote!(client.trigger::<order>(&7).await?;),
+            "`.trigger`",
+            "`ctx.invoke::<..>(\"name\", payload).await?`",
+        ),
+        (quote!(shop.client().trigger::<order>(&7).label("a").await?;), "`.trigger`", "in a step"),
+        (
+            quote!(workflows.trigger_url("/order", &7).await?;),
+            "`.trigger_url`",
+            "Ok(client.trigger_url(..).await?)",
+        ),
+        (quote!(client.notify("e", &7).await?;), "`.notify`", "`ctx.notify(\"name\", ..).await?`"),
     ];
     for (body, call, instead) in cases {
         let told = warnings(body.clone());
@@ -133,6 +145,7 @@ fn things_of_the_users_own_are_left_alone() {
         quote!(ctx.sleep("a day", day).await?;),
         quote!(sender.send().await; sender.send(1).await; map.get(&1); map.get(&1), sender.send();),
         quote!(registry.get(&id).send();),
+        quote!(ctx.notify("tell", "e", &7).await?; waiting.notify(1); alarm.trigger();),
         quote!(let clock = order.now; clock.now(); order.time.sleep();),
         quote!(
             fn helper() -> Instant {
