@@ -163,6 +163,7 @@ impl Message {
             headers: own,
             retries: self.number(&option("retries"))?,
             retry_delay,
+            flow_control: self.limits(&option("flow-control-key"), &option("flow-control-value"))?,
         }))
     }
 
@@ -199,8 +200,12 @@ impl Message {
 
     /// The limits that the message asks for.
     pub(crate) fn flow_control(&self) -> Result<Option<FlowControl>, EngineError> {
-        let Some(key) = self.header(headers::FLOW_CONTROL_KEY) else { return Ok(None) };
-        let value = self.header(headers::FLOW_CONTROL_VALUE).unwrap_or_default();
+        self.limits(headers::FLOW_CONTROL_KEY, headers::FLOW_CONTROL_VALUE)
+    }
+
+    fn limits(&self, key: &str, value: &str) -> Result<Option<FlowControl>, EngineError> {
+        let Some(key) = self.header(key) else { return Ok(None) };
+        let value = self.header(value).unwrap_or_default();
         let limits = FlowControl::parse(key, value).and_then(|limits| limits.check().map(|()| limits));
         limits.map(Some).map_err(|error| EngineError::Invalid(error.to_string()))
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use workflow::{
     CallResponse, Error, FailedRun, FlowControl, InvokeResult, WaitResult, WorkflowContext, workflow,
 };
-use workflow_axum::serve;
+use workflow_axum::{serve, serve_many};
 
 type Context = WorkflowContext<Value>;
 
@@ -48,14 +48,11 @@ pub fn router() -> Router {
         .route("/call-get", post(serve::<call_get>()))
         .route("/call-options", post(serve::<call_options>()))
         .route("/webhook", post(serve::<webhook>()))
-        .route("/many/caller", post(serve::<caller>()))
-        .route("/many/child", post(serve::<child>()))
-        .route("/many/childCancels", post(serve::<child_cancels>()))
-        .route("/many/childNoReturn", post(serve::<child_no_return>()))
-        .route("/many/parent", post(serve::<parent>()))
-        .route("/many/parentCancels", post(serve::<parent_cancels>()))
-        .route("/many/parentNoReturn", post(serve::<parent_no_return>()))
+        .route("/many/{workflow}", post(serve_many::<Many>()))
 }
+
+/// What the recorded endpoint served together.
+type Many = (caller, child, child_cancels, child_no_return, parent, parent_cancels, parent_no_return);
 
 async fn got(ctx: &Context, step: &str, what: &str) -> workflow::Result<String> {
     ctx.run(step, async || Ok(format!("{what} {}", ctx.request_payload()))).await
@@ -332,13 +329,13 @@ async fn child(ctx: Context) -> workflow::Result<Value> {
     Ok(json!({ "childResult": got(&ctx, "child-step", "child got").await? }))
 }
 
-#[workflow]
+#[workflow(name = "childCancels")]
 async fn child_cancels(ctx: Context) -> workflow::Result<()> {
     ctx.run("child-ok", async || Ok(1)).await?;
     ctx.cancel().await
 }
 
-#[workflow]
+#[workflow(name = "childNoReturn")]
 async fn child_no_return(ctx: Context) -> workflow::Result<()> {
     ctx.run("child-quiet", async || Ok(1)).await.map(drop)
 }
@@ -385,13 +382,13 @@ async fn parent(ctx: Context) -> workflow::Result<Invoked> {
     Ok(invoked.await?.into())
 }
 
-#[workflow]
+#[workflow(name = "parentCancels")]
 async fn parent_cancels(ctx: Context) -> workflow::Result<Invoked> {
     let url = "/many/childCancels";
     Ok(ctx.invoke_url("invoke-child", url, &()).run_id("child-1").await?.into())
 }
 
-#[workflow]
+#[workflow(name = "parentNoReturn")]
 async fn parent_no_return(ctx: Context) -> workflow::Result<Value> {
     let url = "/many/childNoReturn";
     let got: Invoked = ctx.invoke_url("invoke-child", url, &5).run_id("child-1").await?.into();

@@ -13,7 +13,7 @@ use workflow::{
     protocol::headers,
 };
 
-use super::{Dispatcher, http, in_process::panic_message};
+use super::{Dispatcher, flow_control::Permit, http, in_process::panic_message};
 use crate::{
     command::{CallbackAnswered, CallbackOutcome, Due},
     error::EngineError,
@@ -30,6 +30,11 @@ pub fn is_forwarded(name: &str) -> bool {
         header::CONTENT_TYPE.as_str(),
     ];
     !headers::is_engine_owned(name) && !names_the_version.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// Whether somebody is still to be told that a run has failed.
+pub(super) fn is_to_be_told(reader: &dyn Reader, run: RunKey) -> Stored<bool> {
+    Ok(reader.dead_letter(run)?.is_some_and(|letter| letter.callback.is_some()))
 }
 
 /// A failure to be told.
@@ -167,9 +172,28 @@ pub fn source_headers(run: &Run, workflow_url: &str, position: i64) -> HeaderLis
     all.into_iter().map(|(name, value)| (name.to_owned(), vec![value])).collect()
 }
 
+/// Reads what the app of this process is to be told, and starts to tell it.
+pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due, permit: Option<Permit>) {
+    let run = due.run;
+    match dispatcher.readers.read(move |reader| Failed::read(reader, run)).await {
+        Ok(Some(failed)) => {
+            let limits = failed.run.config.failure_flow_control().cloned();
+            let own = Arc::clone(&dispatcher);
+            dispatcher.start(due, permit, limits, |due| in_process(own, app, due, failed));
+        }
+        Ok(None) => dispatcher.ended_in_process(due.id, due.run),
+        Err(error) => {
+            dispatcher.ended_in_process(due.id, due.run);
+            dispatcher.settled(due, Err(error));
+        }
+    }
+    // One that has to wait at its gate has given back its turn.
+    dispatcher.pump();
+}
+
 /// Tells the app of this process.
-pub(super) async fn in_process(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due) {
-    let outcome = attempt_in_process(&dispatcher, app, &due).await;
+async fn in_process(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due, failed: Failed) {
+    let outcome = attempt_in_process(&dispatcher, app, &due, failed).await;
     dispatcher.settled(due, outcome);
 }
 
@@ -177,11 +201,9 @@ async fn attempt_in_process(
     dispatcher: &Dispatcher,
     app: Arc<dyn App>,
     due: &Due,
+    failed: Failed,
 ) -> Result<(), EngineError> {
     let run = due.run;
-    let Some(failed) = dispatcher.readers.read(move |reader| Failed::read(reader, run)).await? else {
-        return Ok(());
-    };
     let outcome = call(dispatcher, app, due, failed).await;
     // During a shutdown, what has failed may have been stopped; the next start makes it again.
     if dispatcher.is_draining() && matches!(outcome, CallbackOutcome::Failed(..)) {
@@ -246,11 +268,16 @@ pub(super) async fn over_http(dispatcher: Arc<Dispatcher>, due: Due) {
 
 async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> {
     let run = due.run;
-    let Some(failed) = dispatcher.readers.read(move |reader| Failed::read(reader, run)).await? else {
-        return Ok(());
-    };
+    let read = move |reader: &dyn Reader| Failed::read(reader, run);
+    let Some(failed) = dispatcher.readers.read(read).await? else { return Ok(()) };
+    // Before the turn at the origin, so that nobody else's is held up.
+    let limits = failed.run.config.failure_flow_control();
+    let Some(permit) = dispatcher.permit(limits, due).await? else { return Ok(()) };
     let _turn = dispatcher.turn_at(&failed.url).await?;
+    // Read again after the turn has come: nobody may have to be told any more.
+    let Some(failed) = dispatcher.readers.read(read).await? else { return Ok(()) };
     let outcome = send(dispatcher, due, &failed).await;
+    drop(permit);
     if dispatcher.is_draining() && matches!(outcome, CallbackOutcome::Failed(..)) {
         return Ok(());
     }

@@ -13,7 +13,6 @@ use ::http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use workflow::{
-    FlowControl,
     client::{HeaderLists, StepError},
     engine::{self, App, BoxFuture, FailedAttempts, Mode, Reply, Report, ReportError, Reporter, Retry},
     protocol::{Step, headers, run_id::run_id_of},
@@ -43,11 +42,6 @@ impl Snapshot {
     /// A run that has just been triggered.
     pub(super) fn fresh(run: Run, payload: Bytes) -> Self {
         Self { run, payload, history: Vec::new(), failed_attempts: Vec::new() }
-    }
-
-    /// The limits that its delivery shares with others.
-    pub(super) fn flow_control(&self) -> Option<&FlowControl> {
-        self.run.config.flow_control.as_ref()
     }
 
     /// Reads a run; `None` if it has ended.
@@ -86,7 +80,7 @@ pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: 
     };
     for ((due, permit), snapshot) in group.into_iter().zip(snapshots) {
         match snapshot {
-            Ok(Some(snapshot)) => dispatcher.start(&app, due, permit, snapshot),
+            Ok(Some(snapshot)) => start(&dispatcher, &app, due, permit, snapshot),
             Ok(None) => dispatcher.ended_in_process(due.id, due.run),
             Err(error) => {
                 tracing::error!(%error, run = due.run, "a run that is due cannot be read");
@@ -99,8 +93,21 @@ pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: 
     dispatcher.pump();
 }
 
+/// Starts one delivery.
+pub(super) fn start(
+    dispatcher: &Arc<Dispatcher>,
+    app: &Arc<dyn App>,
+    due: Due,
+    permit: Option<Permit>,
+    snapshot: Snapshot,
+) {
+    let limits = snapshot.run.config.flow_control.clone();
+    let (own, app) = (Arc::clone(dispatcher), Arc::clone(app));
+    dispatcher.start(due, permit, limits, |due| deliver(own, app, due, snapshot));
+}
+
 /// Makes one delivery.
-pub(super) async fn deliver(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due, snapshot: Snapshot) {
+async fn deliver(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due, snapshot: Snapshot) {
     let reporter = Arc::new(RunReporter {
         dispatcher: Arc::clone(&dispatcher),
         run: due.run,

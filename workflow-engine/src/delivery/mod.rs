@@ -247,7 +247,7 @@ impl Dispatcher {
 
     /// Waits until a delivery elsewhere may begin under these limits; at once where there are none. To be called before the
     /// delivery holds anything that others wait for; the permit is to be kept until the delivery is answered. `None`: its run has
-    /// ended, or the engine ends, and the delivery must not be made.
+    /// ended, or nobody is to be told of its failure any more, or the engine ends, and the delivery must not be made.
     async fn permit(&self, limits: Option<&FlowControl>, due: &Due) -> Result<Option<Permit>, EngineError> {
         let Some(limits) = limits else { return Ok(Some(Permit::unlimited())) };
         let waiting = match self.gates.enter(limits, due) {
@@ -255,9 +255,12 @@ impl Dispatcher {
             Entered::Later(waiting) => waiting,
         };
         // A run that had ended before it was on the list was not taken from it.
-        let run = due.run;
-        let active = move |reader: &dyn Reader| Ok(reader.run(run)?.is_some_and(|run| run.is_active()));
-        if !self.readers.read(active).await? {
+        let (run, kind) = (due.run, due.kind);
+        let wanted = move |reader: &dyn Reader| match kind {
+            DeliveryKind::Failure => failure::is_to_be_told(reader, run),
+            _ => Ok(reader.run(run)?.is_some_and(|run| run.is_active())),
+        };
+        if !self.readers.read(wanted).await? {
             return Ok(None);
         }
         Ok(waiting.permit().await)
@@ -282,13 +285,14 @@ impl Dispatcher {
             let mut to_load = Vec::new();
             for (mut due, permit) in turn {
                 if due.kind == DeliveryKind::Failure {
-                    self.start_to_tell(&app, due);
+                    self.runtime.spawn(failure::load(Arc::clone(self), Arc::clone(&app), due, permit));
                     continue;
                 }
                 match due.fresh.take() {
                     Some(fresh) => {
                         let (run, payload) = *fresh;
-                        self.start(&app, due, permit, in_process::Snapshot::fresh(run, payload));
+                        let snapshot = in_process::Snapshot::fresh(run, payload);
+                        in_process::start(self, &app, due, permit, snapshot);
                     }
                     None => to_load.push((due, permit)),
                 }
@@ -301,13 +305,14 @@ impl Dispatcher {
         }
     }
 
-    /// Starts one delivery to this process, unless its run has ended since its turn came, or it has to wait at its gate.
-    fn start(
+    /// Starts one delivery to this process, unless its run has ended since its turn came, or it has to wait at its gate. Its
+    /// handler is registered in the same moment.
+    fn start<D: Future<Output = ()> + Send + 'static>(
         self: &Arc<Self>,
-        app: &Arc<dyn App>,
         due: Due,
         mut permit: Option<Permit>,
-        snapshot: in_process::Snapshot,
+        limits: Option<FlowControl>,
+        deliver: impl FnOnce(Due) -> D,
     ) {
         let (id, run) = (due.id, due.run);
         // Held until the handler is registered, so that whoever ends the run finds it.
@@ -317,7 +322,7 @@ impl Dispatcher {
             return self.ended_in_process(id, run);
         }
         if permit.is_none()
-            && let Some(limits) = snapshot.flow_control()
+            && let Some(limits) = &limits
         {
             match self.gates.enter(limits, &due) {
                 Entered::Now(granted) => permit = Some(granted),
@@ -331,31 +336,7 @@ impl Dispatcher {
                 }
             }
         }
-        let delivery = in_process::deliver(Arc::clone(self), Arc::clone(app), due, snapshot);
-        self.begin(state, id, run, permit, delivery);
-    }
-
-    /// Starts telling the app of this process that a run has failed.
-    fn start_to_tell(self: &Arc<Self>, app: &Arc<dyn App>, due: Due) {
-        let (id, run) = (due.id, due.run);
-        let state = self.state();
-        if self.is_draining() || state.handlers.get(&run).is_none_or(|(held, _)| *held != id) {
-            drop(state);
-            return self.ended_in_process(id, run);
-        }
-        let delivery = failure::in_process(Arc::clone(self), Arc::clone(app), due);
-        self.begin(state, id, run, None, delivery);
-    }
-
-    /// Lets a delivery run, and registers its handler in the same moment.
-    fn begin(
-        self: &Arc<Self>,
-        mut state: MutexGuard<'_, State>,
-        id: i64,
-        run: RunKey,
-        permit: Option<Permit>,
-        delivery: impl Future<Output = ()> + Send + 'static,
-    ) {
+        let delivery = deliver(due);
         let (handler, registration) = AbortHandle::new_pair();
         let turn = in_process::Turn::new(Arc::clone(self), id, run, permit);
         state.handlers.insert(run, (id, Some(handler)));

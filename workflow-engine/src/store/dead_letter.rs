@@ -1,7 +1,10 @@
 //! Failed runs as a store keeps them: why each has failed, and what became of telling it.
 
 use serde::{Deserialize, Serialize};
-use workflow::client::{CallbackState, RunState, StepError};
+use workflow::{
+    FlowControl,
+    client::{CallbackState, RunState, StepError},
+};
 
 use super::{Reader, Run, RunKey, Stored};
 
@@ -21,6 +24,9 @@ pub struct FailureTarget {
     /// Expression for the delay before a retry, in milliseconds; the run's if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_delay: Option<String>,
+    /// Limits that it shares with other deliveries; those of the run if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow_control: Option<FlowControl>,
 }
 
 /// What failed a run; kept as JSON.

@@ -143,6 +143,12 @@ impl RunConfig {
         let own = self.failure.as_ref().and_then(|target| target.retry_delay.as_deref());
         own.or(self.retry_delay.as_deref())
     }
+
+    /// Limits that telling of the failure shares with other deliveries.
+    pub fn failure_flow_control(&self) -> Option<&FlowControl> {
+        let own = self.failure.as_ref().and_then(|target| target.flow_control.as_ref());
+        own.or(self.flow_control.as_ref())
+    }
 }
 
 /// How a run ended.
