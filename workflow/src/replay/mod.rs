@@ -4,19 +4,23 @@
 //! each step: it is done already, it runs now, or it waits. The driver feeds it what happens (claims, results of bodies,
 //! answers of the engine) and does the [`Action`]s that it asks for.
 //!
+//! * [`action`]: what it asks of the driver.
 //! * [`claim`]: a step as the program asks for it.
 //! * [`recorded`]: the history, by position.
 //! * [`matching`]: which recorded step is which claim; here divergence is found.
+//! * [`modes`]: how a group begins on either kind of engine.
 //! * [`group`]: the steps that run side by side, and how far each of them is.
 //! * [`attempts`]: failed attempts so far.
 //! * [`fault`]: why an invocation cannot go on; [`divergence`]: because it does not fit what is recorded.
 
+mod action;
 mod attempts;
 mod claim;
 mod divergence;
 mod fault;
 mod group;
 mod matching;
+mod modes;
 mod recorded;
 #[cfg(test)]
 mod tests;
@@ -25,6 +29,7 @@ use std::collections::VecDeque;
 
 pub use self::divergence::{Divergence, DivergenceKind, ProducedStep, RecordedStep};
 pub(crate) use self::{
+    action::{Action, Ending},
     attempts::Attempts,
     claim::{Claim, Work},
     fault::Fault,
@@ -38,55 +43,6 @@ use crate::{
     engine::{Failure, Mode, Reply, Report, Retry},
     protocol::Step,
 };
-
-/// What the driver is to do next.
-#[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "few actions are alive at a time, and most of them are reports"
-)]
-pub(crate) enum Action {
-    /// Let this member of the group run its body.
-    Run {
-        /// The member, by the order of the claims.
-        member: usize,
-        /// Which attempt it is, counted from 1.
-        attempt: u32,
-    },
-    /// Make a report, and give the answer to [`Replay::replied`].
-    Report {
-        /// The member of the group that it is about, if it is about one.
-        member: Option<usize>,
-        /// The report.
-        report: Report,
-    },
-    /// Give all members of the group their results at once; those that were given up have none.
-    Release {
-        /// The results, by the order of the claims.
-        results: Vec<Option<Step>>,
-        /// Which attempt the code that now runs is in.
-        attempt: u32,
-    },
-    /// End the invocation.
-    End(Ending),
-}
-
-/// How an invocation ends.
-#[derive(Debug)]
-pub(crate) enum Ending {
-    /// The function has returned, and the engine knows.
-    Completed,
-    /// The workflow has cancelled its own run, and the engine knows.
-    Canceled,
-    /// There is nothing to do for now; the engine calls again.
-    Suspended,
-    /// The run has ended elsewhere.
-    RunEnded,
-    /// The delivery is one that has been handled already.
-    Repeated,
-    /// An attempt has failed, and the engine is to learn it from the answer.
-    Failed(Box<Failure>),
-}
 
 /// One invocation's replay of a run.
 pub(crate) struct Replay {
@@ -168,10 +124,7 @@ impl Replay {
             Err(fault) => self.fault(fault),
             Ok(ids) => {
                 self.group = Group::new(claims, ids, self.next_id);
-                match self.mode {
-                    Mode::Continue => self.go_on(&now),
-                    Mode::Suspend => self.one_step(&now),
-                }
+                self.begin(&now);
                 self.settle();
             }
         }
@@ -296,73 +249,6 @@ impl Replay {
     /// A member of the group as it is told of.
     pub(crate) fn produced(&self, member: usize) -> Option<ProducedStep> {
         self.group.produced(member)
-    }
-
-    /// Continue: whatever is not recorded is done now.
-    fn go_on(&mut self, now: &dyn Fn() -> i64) {
-        for member in self.group.members() {
-            let Some(id) = self.group.id(member) else { continue };
-            match self.recorded.take(id) {
-                Some(step) => self.group.set(member, Progress::of(step, now)),
-                None => match self.attempts.pending(id, now) {
-                    Some(due) => {
-                        self.note_retry(due);
-                        self.group.set(member, Progress::Pending);
-                    }
-                    None => self.start(member, now),
-                },
-            }
-        }
-    }
-
-    /// Suspend: at most one thing is done in each invocation. The steps of a larger group are announced first; then each
-    /// announcement is delivered by itself, and makes its step run; of their results, the last one makes the function go on.
-    fn one_step(&mut self, now: &dyn Fn() -> i64) {
-        let ids = self.group.ids();
-        let results = self.recorded.group(ids.clone()).filter(|(_, step)| step.step_id != 0).count();
-        let delivered = self.recorded.delivered_plan().filter(|id| ids.contains(id));
-        let delivered_result =
-            self.recorded.group(ids.clone()).any(|(id, step)| Some(id) == delivered && step.step_id != 0);
-        let begun = self.recorded.group(ids).next().is_some();
-        let size = self.group.len();
-        if results == size {
-            for member in self.group.members() {
-                if let Some(step) = self.group.id(member).and_then(|id| self.recorded.take(id)) {
-                    self.group.set(member, Progress::Done(step));
-                }
-            }
-        } else if size == 1 {
-            self.start(0, now);
-        } else if !begun {
-            let plans = self.group.plans();
-            self.conclude(Report::Plan(plans));
-        } else if let Some(member) =
-            delivered.filter(|_| !delivered_result).and_then(|id| self.group.member_of(id))
-        {
-            self.start(member, now);
-        } else {
-            self.end(Ending::Suspended);
-        }
-    }
-
-    fn start(&mut self, member: usize, now: &dyn Fn() -> i64) {
-        let (Some(claim), Some(step)) = (self.group.claim(member), self.group.step(member)) else { return };
-        let sleep_is_over = self.mode == Mode::Suspend
-            && self.group.len() > 1
-            && matches!(claim.work, Work::SleepFor(_) | Work::SleepUntil(_));
-        let report = if sleep_is_over {
-            Some(Report::Append(step))
-        } else {
-            claim.report(step, self.group.len() == 1, now())
-        };
-        match report {
-            Some(report) => self.report(Some(member), report),
-            None => {
-                let attempt = self.group.id(member).map_or(1, |id| self.attempts.next(id));
-                self.group.set(member, Progress::Running);
-                self.actions.push_back(Action::Run { member, attempt });
-            }
-        }
     }
 
     fn progressed(&mut self, member: usize, progress: Progress) {
