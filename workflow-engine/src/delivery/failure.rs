@@ -8,12 +8,13 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use serde::Serialize;
 use workflow::{
+    FlowControl,
     client::{HeaderLists, StepError},
     engine::{self, App, Retry, RunFailure},
     protocol::headers,
 };
 
-use super::{Dispatcher, flow_control::Permit, http, in_process::panic_message};
+use super::{Dispatcher, http, in_process::panic_message, load::Load};
 use crate::{
     command::{CallbackAnswered, CallbackOutcome, Due},
     error::EngineError,
@@ -38,7 +39,7 @@ pub(super) fn is_to_be_told(reader: &dyn Reader, run: RunKey) -> Stored<bool> {
 }
 
 /// A failure to be told.
-struct Failed {
+pub(super) struct Failed {
     run: Run,
     letter: DeadLetter,
     payload: Bytes,
@@ -46,7 +47,7 @@ struct Failed {
     url: String,
 }
 
-impl Failed {
+impl Load for Failed {
     /// Reads what is to be told; `None` where there is nothing any more.
     fn read(reader: &dyn Reader, key: RunKey) -> Stored<Option<Self>> {
         let Some(run) = reader.run(key)? else { return Ok(None) };
@@ -58,6 +59,21 @@ impl Failed {
         Ok(Some(Self { run, letter, payload, url }))
     }
 
+    fn limits(&self) -> Option<&FlowControl> {
+        self.run.config.failure_flow_control()
+    }
+
+    fn deliver(
+        self,
+        dispatcher: Arc<Dispatcher>,
+        app: Arc<dyn App>,
+        due: Due,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        in_process(dispatcher, app, due, self)
+    }
+}
+
+impl Failed {
     /// The body, in the order of the protocol's fields; the same for every attempt, whatever becomes of the run's entry.
     fn body(&self, workflow_url: &str) -> Result<Vec<u8>, String> {
         let failed = &self.letter.failed;
@@ -172,25 +188,6 @@ pub fn source_headers(run: &Run, workflow_url: &str, position: i64) -> HeaderLis
     all.into_iter().map(|(name, value)| (name.to_owned(), vec![value])).collect()
 }
 
-/// Reads what the app of this process is to be told, and starts to tell it.
-pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due, permit: Option<Permit>) {
-    let run = due.run;
-    match dispatcher.readers.read(move |reader| Failed::read(reader, run)).await {
-        Ok(Some(failed)) => {
-            let limits = failed.run.config.failure_flow_control().cloned();
-            let own = Arc::clone(&dispatcher);
-            dispatcher.start(due, permit, limits, |due| in_process(own, app, due, failed));
-        }
-        Ok(None) => dispatcher.ended_in_process(due.id, due.run),
-        Err(error) => {
-            dispatcher.ended_in_process(due.id, due.run);
-            dispatcher.settled(due, Err(error));
-        }
-    }
-    // One that has to wait at its gate has given back its turn.
-    dispatcher.pump();
-}
-
 /// Tells the app of this process.
 async fn in_process(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due, failed: Failed) {
     let outcome = attempt_in_process(&dispatcher, app, &due, failed).await;
@@ -271,8 +268,7 @@ async fn attempt(dispatcher: &Dispatcher, due: &Due) -> Result<(), EngineError> 
     let read = move |reader: &dyn Reader| Failed::read(reader, run);
     let Some(failed) = dispatcher.readers.read(read).await? else { return Ok(()) };
     // Before the turn at the origin, so that nobody else's is held up.
-    let limits = failed.run.config.failure_flow_control();
-    let Some(permit) = dispatcher.permit(limits, due).await? else { return Ok(()) };
+    let Some(permit) = dispatcher.permit(failed.limits(), due).await? else { return Ok(()) };
     let _turn = dispatcher.turn_at(&failed.url).await?;
     // Read again after the turn has come: nobody may have to be told any more.
     let Some(failed) = dispatcher.readers.read(read).await? else { return Ok(()) };

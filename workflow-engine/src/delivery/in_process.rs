@@ -13,12 +13,13 @@ use ::http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use bytes::Bytes;
 use futures_util::FutureExt;
 use workflow::{
+    FlowControl,
     client::{HeaderLists, StepError},
     engine::{self, App, BoxFuture, FailedAttempts, Mode, Reply, Report, ReportError, Reporter, Retry},
     protocol::{Step, headers, run_id::run_id_of},
 };
 
-use super::{Dispatcher, flow_control::Permit};
+use super::{Dispatcher, flow_control::Permit, load::Load};
 use crate::{
     command::{
         AttemptFailed, BeginCall, BeginSleep, CancelOwn, Complete, DeliveryFailed, Due, Invoke, Notify,
@@ -43,7 +44,9 @@ impl Snapshot {
     pub(super) fn fresh(run: Run, payload: Bytes) -> Self {
         Self { run, payload, history: Vec::new(), failed_attempts: Vec::new() }
     }
+}
 
+impl Load for Snapshot {
     /// Reads a run; `None` if it has ended.
     fn read(reader: &dyn Reader, key: RunKey) -> Stored<Option<Self>> {
         let Some(run) = reader.run(key)?.filter(Run::is_active) else { return Ok(None) };
@@ -59,51 +62,19 @@ impl Snapshot {
             .collect();
         Ok(Some(Self { run, payload, history, failed_attempts }))
     }
-}
 
-/// Reads runs that are due and starts their delivery.
-pub(super) async fn load(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, group: Vec<(Due, Option<Permit>)>) {
-    let keys: Vec<RunKey> = group.iter().map(|(due, _)| due.run).collect();
-    // One run that cannot be read does not hold up the others.
-    let snapshots = dispatcher
-        .readers
-        .read(move |reader| Ok(keys.into_iter().map(|key| Snapshot::read(reader, key)).collect::<Vec<_>>()))
-        .await;
-    let snapshots = match snapshots {
-        Ok(snapshots) => snapshots,
-        // The next start makes them.
-        Err(EngineError::Closed) => group.iter().map(|_| Ok(None)).collect(),
-        Err(error) => {
-            let error = StoreError { message: error.to_string(), fatal: false };
-            group.iter().map(|_| Err(error.clone())).collect()
-        }
-    };
-    for ((due, permit), snapshot) in group.into_iter().zip(snapshots) {
-        match snapshot {
-            Ok(Some(snapshot)) => start(&dispatcher, &app, due, permit, snapshot),
-            Ok(None) => dispatcher.ended_in_process(due.id, due.run),
-            Err(error) => {
-                tracing::error!(%error, run = due.run, "a run that is due cannot be read");
-                dispatcher.ended_in_process(due.id, due.run);
-                dispatcher.again(due);
-            }
-        }
+    fn limits(&self) -> Option<&FlowControl> {
+        self.run.config.flow_control.as_ref()
     }
-    // Those that have to wait at their gate have given back their turn.
-    dispatcher.pump();
-}
 
-/// Starts one delivery.
-pub(super) fn start(
-    dispatcher: &Arc<Dispatcher>,
-    app: &Arc<dyn App>,
-    due: Due,
-    permit: Option<Permit>,
-    snapshot: Snapshot,
-) {
-    let limits = snapshot.run.config.flow_control.clone();
-    let (own, app) = (Arc::clone(dispatcher), Arc::clone(app));
-    dispatcher.start(due, permit, limits, |due| deliver(own, app, due, snapshot));
+    fn deliver(
+        self,
+        dispatcher: Arc<Dispatcher>,
+        app: Arc<dyn App>,
+        due: Due,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        deliver(dispatcher, app, due, self)
+    }
 }
 
 /// Makes one delivery.

@@ -8,6 +8,7 @@ pub mod failure;
 mod flow_control;
 mod http;
 mod in_process;
+mod load;
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -25,7 +26,12 @@ use tokio::{
 };
 use workflow::{FlowControl, client::GlobalParallelism, engine::App};
 
-use self::flow_control::{Entered, Permit, Waiting};
+use self::{
+    failure::Failed,
+    flow_control::{Entered, Permit, Waiting},
+    in_process::Snapshot,
+    load::{Load, load},
+};
 pub use self::{
     flow_control::Gates,
     http::{HttpSettings, encode_history},
@@ -43,9 +49,6 @@ use crate::{
 
 /// At most this many handlers of this process run at once; the others wait their turn.
 const MAX_ACTIVE: usize = 4096;
-
-/// Runs whose history has to be read are read in groups of this size.
-const LOAD_GROUP: usize = 32;
 
 /// How long a shutdown waits for handlers that it has stopped.
 const STOP_PATIENCE: Duration = Duration::from_secs(1);
@@ -282,38 +285,25 @@ impl Dispatcher {
             if turn.is_empty() {
                 return;
             }
-            let mut to_load = Vec::new();
+            let (mut runs, mut failures) = (Vec::new(), Vec::new());
             for (mut due, permit) in turn {
-                if due.kind == DeliveryKind::Failure {
-                    self.runtime.spawn(failure::load(Arc::clone(self), Arc::clone(&app), due, permit));
-                    continue;
-                }
                 match due.fresh.take() {
                     Some(fresh) => {
                         let (run, payload) = *fresh;
-                        let snapshot = in_process::Snapshot::fresh(run, payload);
-                        in_process::start(self, &app, due, permit, snapshot);
+                        self.start(&app, due, permit, Snapshot::fresh(run, payload));
                     }
-                    None => to_load.push((due, permit)),
+                    None if due.kind == DeliveryKind::Failure => failures.push((due, permit)),
+                    None => runs.push((due, permit)),
                 }
             }
-            while !to_load.is_empty() {
-                let rest = to_load.split_off(to_load.len().min(LOAD_GROUP));
-                let group = std::mem::replace(&mut to_load, rest);
-                self.runtime.spawn(in_process::load(Arc::clone(self), Arc::clone(&app), group));
-            }
+            load::<Snapshot>(self, &app, runs);
+            load::<Failed>(self, &app, failures);
         }
     }
 
     /// Starts one delivery to this process, unless its run has ended since its turn came, or it has to wait at its gate. Its
     /// handler is registered in the same moment.
-    fn start<D: Future<Output = ()> + Send + 'static>(
-        self: &Arc<Self>,
-        due: Due,
-        mut permit: Option<Permit>,
-        limits: Option<FlowControl>,
-        deliver: impl FnOnce(Due) -> D,
-    ) {
+    fn start(self: &Arc<Self>, app: &Arc<dyn App>, due: Due, mut permit: Option<Permit>, loaded: impl Load) {
         let (id, run) = (due.id, due.run);
         // Held until the handler is registered, so that whoever ends the run finds it.
         let mut state = self.state();
@@ -322,7 +312,7 @@ impl Dispatcher {
             return self.ended_in_process(id, run);
         }
         if permit.is_none()
-            && let Some(limits) = &limits
+            && let Some(limits) = loaded.limits()
         {
             match self.gates.enter(limits, &due) {
                 Entered::Now(granted) => permit = Some(granted),
@@ -336,7 +326,7 @@ impl Dispatcher {
                 }
             }
         }
-        let delivery = deliver(due);
+        let delivery = loaded.deliver(Arc::clone(self), Arc::clone(app), due);
         let (handler, registration) = AbortHandle::new_pair();
         let turn = in_process::Turn::new(Arc::clone(self), id, run, permit);
         state.handlers.insert(run, (id, Some(handler)));

@@ -43,12 +43,13 @@ pin_project! {
         name: String,
         // Until the first poll.
         claim: Option<Claim>,
-        // From then on.
-        ticket: Option<Ticket<'a>>,
         // Until the body begins.
         function: Option<F>,
+        // Is dropped before the step is given up.
         #[pin]
         body: Option<B>,
+        // From the first poll on.
+        ticket: Option<Ticket<'a>>,
         attempt: Option<Attempt>,
         // What the body gave, and how it is to be recorded.
         own: Option<(O, String)>,
