@@ -94,9 +94,35 @@ pub async fn group(ctx: WorkflowContext<usize>, State(probe): State<Probe>) -> w
     Ok(json!({ "left": left?, "right": right?, "event": event, "after": after }))
 }
 
+/// Is held at the place of its payload and fails there once, and then waits twice for an event.
+#[workflow]
+pub async fn waiter(
+    ctx: WorkflowContext<String>,
+    State(probe): State<Probe>,
+) -> workflow::Result<Vec<String>> {
+    let place = ctx.request_payload();
+    ctx.run("hold", async || {
+        probe.hold(place).await;
+        if probe.count(place) == 1 { Err(Error::non_retryable("it is held up")) } else { Ok(()) }
+    })
+    .await?;
+    let mut received = Vec::new();
+    for number in 1..=2 {
+        let hour = Duration::from_secs(3600);
+        match ctx.wait_for_event::<String>(format!("wait {number}"), "e", hour).await? {
+            workflow::WaitResult::Received(data) => received.push(data),
+            workflow::WaitResult::TimedOut => received.push("nothing".to_owned()),
+        }
+    }
+    Ok(received)
+}
+
 /// An app with these workflows.
 pub fn routes(router: Router<Probe>) -> Router<Probe> {
-    router.route("/guarded", post(serve::<guarded>())).route("/group", post(serve::<group>()))
+    router
+        .route("/guarded", post(serve::<guarded>()))
+        .route("/group", post(serve::<group>()))
+        .route("/waiter", post(serve::<waiter>()))
 }
 
 /// Starts a run that is not retried, and gives its id.

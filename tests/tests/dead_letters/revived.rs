@@ -7,7 +7,7 @@ use workflow::{
     ClientError,
     client::{CallbackState, DlqMessage, RunState},
 };
-use workflow_tests::{TestApp, script::LONG};
+use workflow_tests::{TestApp, Told, script::LONG};
 
 use crate::guarded::{Plan, fail, fails_once, letter, queued, routes};
 
@@ -151,6 +151,35 @@ async fn a_resumed_run_survives_a_crash() {
     assert_eq!(app.output::<Vec<usize>>(&run).await, [1, 2, 1]);
     assert_eq!(app.probe.count("first"), 1);
     queued(&app, 0).await;
+}
+
+/// What was told to the failed run before it waited has been answered with "stored": it is there for the run that goes on.
+#[tokio::test]
+async fn notifications_that_were_stored_go_to_the_resumed_run() {
+    let mut app = TestApp::on_file_with(routes);
+    let fail_with_stored = async |app: &TestApp, place: &str| {
+        let run = app.client.trigger_url("/waiter", place).await.unwrap().workflow_run_id;
+        app.probe.reached(place, 1).await;
+        for data in ["one", "two"] {
+            assert_eq!(app.tell_run(&run, "e", data).await.unwrap(), Told::Stored(run.clone()));
+        }
+        app.probe.open(place);
+        letter(app, &run).await
+    };
+    let message = fail_with_stored(&app, "first").await;
+    app.crash().await;
+    let run = resumed(&app, &message).await;
+    assert_eq!(app.output::<Vec<String>>(&run).await, ["one", "two"]);
+
+    // Who begins again has been told nothing yet.
+    let message = fail_with_stored(&app, "second").await;
+    let revived = app.client.dlq().restart(&*message.dlq_id).await.unwrap();
+    let run = &revived.workflow_runs[0].workflow_run_id;
+    app.waiting("e", 1).await;
+    assert_eq!(app.tell_run(run, "e", "three").await.unwrap(), Told::Delivered(run.clone()));
+    app.waiting("e", 1).await;
+    assert_eq!(app.tell_run(run, "e", "four").await.unwrap(), Told::Delivered(run.clone()));
+    assert_eq!(app.output::<Vec<String>>(run).await, ["three", "four"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,22 +1,25 @@
 //! The webhooks of a run that is resumed: whoever was given their address calls the run that goes on.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use axum::{Router, extract::State, routing::post};
+use axum::{extract::State, routing::post};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use workflow::{Error, WaitResult, WorkflowContext, client::RunLog, protocol::Webhook, workflow};
+use workflow::{Error, WaitResult, WorkflowContext, protocol::Webhook, workflow};
 use workflow_axum::serve;
-use workflow_engine::{Engine, EngineError, ManualClock, WebhookCall};
-use workflow_tests::{Probe, START, eventually};
+use workflow_engine::{EngineError, WebhookCall};
+use workflow_tests::{Probe, TestApp};
 
 /// Gives a webhook away, fails once, and waits for its call.
 #[workflow]
 async fn ask(ctx: WorkflowContext<()>, State(probe): State<Probe>) -> workflow::Result<String> {
     let webhook = ctx.create_webhook("make link").await?;
-    ctx.run("send link", async || match probe.pass("send link") {
-        1 => Err(Error::non_retryable("the mail server is down")),
-        _ => Ok(()),
+    ctx.run("send link", async || {
+        probe.hold("send link").await;
+        match probe.count("send link") {
+            1 => Err(Error::non_retryable("the mail server is down")),
+            _ => Ok(()),
+        }
     })
     .await?;
     match ctx.wait_for_webhook("wait for click", &webhook, Duration::from_secs(3600)).await? {
@@ -36,33 +39,45 @@ fn click() -> WebhookCall {
     }
 }
 
+fn app() -> TestApp {
+    TestApp::in_memory_with(|router| router.route("/ask", post(serve::<ask>())))
+}
+
+/// Starts a run, and waits until it has made its webhook.
+async fn asked(app: &TestApp) -> (String, Webhook) {
+    let run = app.client.trigger_url("/ask", &()).await.unwrap().workflow_run_id;
+    app.probe.reached("send link", 1).await;
+    let made = app.steps(&run).await.remove(0);
+    let webhook: Webhook = serde_json::from_str(made.out.as_deref().unwrap()).unwrap();
+    assert!(webhook.webhook_url.contains(&run));
+    (run, webhook)
+}
+
+async fn resume(app: &TestApp, failed: &str) -> String {
+    let id = app.ended(failed).await.dlq_id.unwrap();
+    app.client.dlq().resume(id).await.unwrap().workflow_runs.remove(0).workflow_run_id
+}
+
 #[tokio::test]
 async fn the_webhook_of_a_failed_run_reaches_the_one_that_goes_on_for_it() {
-    let engine = Engine::builder()
-        .clock(Arc::new(ManualClock::new(START)))
-        .webhooks_at("https://shop.test/hooks")
-        .in_memory()
-        .unwrap();
-    let router = Router::new().route("/ask", post(serve::<ask>())).with_state(Probe::default());
-    let _app: Router = workflow_axum::attach(router, &engine.handle());
-    let client = engine.client();
-    let ended = async |run: &str| {
-        eventually(format!("the run `{run}` ends"), async || {
-            client.run(run).await.unwrap().filter(RunLog::is_ended)
-        })
-        .await
-    };
-
-    let failed = client.trigger_url("/ask", &()).await.unwrap().workflow_run_id;
-    let log = ended(&failed).await;
-    let made = &log.steps[1].steps[0];
-    let webhook: Webhook = serde_json::from_str(made.out.as_deref().unwrap()).unwrap();
-    assert!(webhook.webhook_url.contains(&failed));
-    let refused = engine.call_webhook(&failed, &webhook.event_id, click()).await.unwrap_err();
+    let app = app();
+    let (failed, webhook) = asked(&app).await;
+    app.probe.open("send link");
+    app.ended(&failed).await;
+    let refused = app.engine.call_webhook(&failed, &webhook.event_id, click()).await.unwrap_err();
     assert!(matches!(refused, EngineError::NotFound(_)), "it has failed, and nobody goes on: {refused}");
 
-    let resumed = client.dlq().resume(log.dlq_id.unwrap()).await.unwrap().workflow_runs.remove(0);
-    engine.call_webhook(&failed, &webhook.event_id, click()).await.unwrap();
-    let log = ended(&resumed.workflow_run_id).await;
-    assert_eq!(log.response::<String>().unwrap().as_deref(), Some("clicked"));
+    let resumed = resume(&app, &failed).await;
+    app.engine.call_webhook(&failed, &webhook.event_id, click()).await.unwrap();
+    assert_eq!(app.output::<String>(&resumed).await, "clicked");
+}
+
+#[tokio::test]
+async fn a_call_that_was_taken_before_the_failure_is_there_for_the_resumed_run() {
+    let app = app();
+    let (failed, webhook) = asked(&app).await;
+    app.engine.call_webhook(&failed, &webhook.event_id, click()).await.unwrap();
+    app.probe.open("send link");
+    let resumed = resume(&app, &failed).await;
+    assert_eq!(app.output::<String>(&resumed).await, "clicked");
 }

@@ -236,7 +236,7 @@ fn an_end_takes_everything_along_that_could_touch_the_run(store: &mut dyn Store)
     store.insert_delivery(&delivery(1, run, 1)).unwrap();
     store.insert_waiter(&waiter(1, run, "e", 1)).unwrap();
     store.store_notification(run, "e", &stored(b"x")).unwrap();
-    let end = RunEnd { state: RunState::RunFailed, at: 2, output: None };
+    let end = RunEnd { state: RunState::RunCanceled, at: 2, output: None };
     store.end_run(run, &end).unwrap();
     assert!(!store.has_delivery(run).unwrap());
     assert_eq!((store.count_waiters(run).unwrap(), store.count_notifications(run).unwrap()), (0, 0));
@@ -315,8 +315,13 @@ fn dead_letters_are_listed_until_they_are_removed(store: &mut dyn Store) {
     store.set_callback(all[2], Some(&callback)).unwrap();
     assert_eq!(store.queued_dead_letter(all[2]).unwrap().unwrap().callback, Some(callback));
     let successor = store.insert_run(&new_run("wfr_next")).unwrap();
+    let deleted = store.queued_dead_letter(all[3]).unwrap().unwrap();
+    store.store_notification(deleted.run, "e", &stored(b"x")).unwrap();
+    store.store_notification(letter.run, "e", &stored(b"y")).unwrap();
     store.remove_dead_letter(all[3], None).unwrap();
     store.remove_dead_letter(all[2], Some(successor)).unwrap();
+    assert_eq!(store.count_notifications(deleted.run).unwrap(), 0);
+    assert_eq!(store.take_notification(successor, "e").unwrap(), Some(stored(b"y")));
     assert_eq!(numbers(store, &everything), [all[1], all[0]]);
     assert!(store.queued_dead_letter(all[2]).unwrap().is_none());
     let removed = store.dead_letter(letter.run).unwrap().unwrap();

@@ -42,7 +42,8 @@ pub trait Store: Reader + Send {
     fn is_active(&mut self, key: RunKey) -> Stored<bool>;
     /// Sets the time before which a parked run need not be called (milliseconds since the Unix epoch).
     fn set_wake_at(&mut self, key: RunKey, at: i64) -> Stored<()>;
-    /// Sets the final state and clears everything that could still touch the run: deliveries, waiters, stored notifications.
+    /// Sets the final state and clears everything that could still touch the run: deliveries, waiters and, unless it has failed and
+    /// may be resumed, stored notifications.
     fn end_run(&mut self, key: RunKey, end: &RunEnd) -> Stored<()>;
     /// Keys of active runs that match, oldest first.
     fn select_active(&mut self, filter: &workflow::client::RunFilter, limit: u32) -> Stored<Vec<RunKey>>;
@@ -107,7 +108,8 @@ pub trait Store: Reader + Send {
 
     /// Adds an entry to the dead letter queue and gives its number, which is never used twice.
     fn insert_dead_letter(&mut self, letter: &NewDeadLetter) -> Stored<i64>;
-    /// Takes an entry out of the dead letter queue; it stays on record for its run, with the run that goes on for it, if any.
+    /// Takes an entry out of the dead letter queue; it stays on record for its run, with the run that goes on for it, if any. That
+    /// one gets the notifications that its run has stored.
     fn remove_dead_letter(&mut self, number: i64, successor: Option<RunKey>) -> Stored<()>;
     /// Sets what became of telling a failure.
     fn set_callback(&mut self, number: i64, callback: Option<&ToldFailure>) -> Stored<()>;

@@ -24,6 +24,14 @@ impl Sqlite {
             "UPDATE dead_letters SET queued = 0, successor = ?2 WHERE number = ?1",
             params![number, successor],
         )?;
+        const ITS: &str = "run = (SELECT run FROM dead_letters WHERE number = ?1)";
+        match successor {
+            Some(successor) => self.execute(
+                &format!("UPDATE notifications SET run = ?2 WHERE {ITS}"),
+                params![number, successor],
+            )?,
+            None => self.execute(&format!("DELETE FROM notifications WHERE {ITS}"), [number])?,
+        };
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! Writing.
 
 use rusqlite::params;
-use workflow::client::RunFilter;
+use workflow::client::{RunFilter, RunState};
 
 use super::{Sqlite, read::state_code};
 use crate::store::{
@@ -55,12 +55,10 @@ impl Store for Sqlite {
             "UPDATE runs SET state = ?2, finished_at = ?3, output = ?4 WHERE key = ?1",
             params![key, state_code(end.state), end.at, end.output],
         )?;
-        for sql in [
-            "DELETE FROM deliveries WHERE run = ?1",
-            "DELETE FROM waiters WHERE run = ?1",
-            "DELETE FROM notifications WHERE run = ?1",
-        ] {
-            self.execute(sql, [key])?;
+        self.execute("DELETE FROM deliveries WHERE run = ?1", [key])?;
+        self.execute("DELETE FROM waiters WHERE run = ?1", [key])?;
+        if end.state != RunState::RunFailed {
+            self.execute("DELETE FROM notifications WHERE run = ?1", [key])?;
         }
         Ok(())
     }
