@@ -216,7 +216,7 @@ impl Loop {
             }
         }
         let durable = outcome.map(drop);
-        if durable.is_ok() && !(outbox.ended.is_empty() && outbox.pinned.is_empty()) {
+        if durable.is_ok() && !(outbox.stopped.is_empty() && outbox.pinned.is_empty()) {
             // A run that was ended from outside is stopped before that is answered, and a key that was paused holds.
             (self.deliver)(std::mem::take(&mut outbox));
         }

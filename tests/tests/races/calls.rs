@@ -27,6 +27,17 @@ fn get(url: String) -> Request {
     Request { url, retries: 0, timeout: None }
 }
 
+/// A request beside a step that fails for good.
+#[workflow]
+async fn doomed(ctx: WorkflowContext<String>, State(probe): State<Probe>) -> workflow::Result<()> {
+    let call = ctx.call("call", ctx.request_payload());
+    let fail = ctx.run("fail", async || {
+        probe.hold("fail").await;
+        Err::<(), _>(workflow::Error::non_retryable("for good"))
+    });
+    tokio::try_join!(call, fail).map(drop)
+}
+
 /// Status and text of the answer; what follows passes `after`.
 #[workflow]
 async fn call(ctx: WorkflowContext<Request>, State(probe): State<Probe>) -> workflow::Result<(u16, String)> {
@@ -78,6 +89,7 @@ fn routes(router: Router<Probe>) -> Router<Probe> {
         .route("/put", post(workflow_axum::serve::<put>()))
         .route("/group", post(workflow_axum::serve::<group>()))
         .route("/bytes", post(workflow_axum::serve::<bytes>()))
+        .route("/doomed", post(workflow_axum::serve::<doomed>()))
 }
 
 async fn start(app: &TestApp, request: &Request) -> String {
@@ -255,7 +267,7 @@ async fn a_crash_repeats_a_request_only_while_it_is_not_answered() {
     assert_eq!((third.probe.count("echo"), third.probe.count("hold")), (1, 4));
 }
 
-/// 2b F: the answer to a request of a run that has ended counts for nothing.
+/// 2b F: a request of a run that is cancelled is broken off, and what it holds under flow control is free.
 #[tokio::test]
 async fn a_run_that_is_cancelled_does_not_wait_for_its_answer() {
     let third = ThirdParty::start().await;
@@ -263,7 +275,7 @@ async fn a_run_that_is_cancelled_does_not_wait_for_its_answer() {
     let run = start(&app, &get(third.url("/hold"))).await;
     third.probe.reached("hold", 1).await;
     assert!(app.client.cancel_run(&run).await.unwrap());
-    third.probe.open("hold");
+    // Nobody has opened it: the connection is closed.
     third.probe.left("hold").await;
     // Whatever comes of it, it is settled before what is submitted later.
     let next = start(&app, &get(third.url("/echo"))).await;
@@ -272,4 +284,17 @@ async fn a_run_that_is_cancelled_does_not_wait_for_its_answer() {
     assert_eq!(log.workflow_state, RunState::RunCanceled);
     assert_eq!(call_log(&app, &run).await.state, Some(StepState::StepCanceled));
     assert_eq!(app.probe.count("after"), 1, "that of the other run");
+}
+
+/// 2b F: the same where the run fails by itself.
+#[tokio::test]
+async fn a_request_of_a_run_that_has_failed_is_broken_off() {
+    let third = ThirdParty::start().await;
+    let app = TestApp::in_memory_with(routes);
+    let run = app.client.trigger_url("/doomed", &third.url("/hold")).await.unwrap().workflow_run_id;
+    third.probe.reached("hold", 1).await;
+    app.probe.reached("fail", 1).await;
+    app.probe.open("fail");
+    assert_eq!(app.ended(&run).await.workflow_state, RunState::RunFailed);
+    third.probe.left("hold").await;
 }

@@ -15,6 +15,7 @@ use crate::{
 /// Ends an active run in this way, and does what follows from it for others.
 pub(super) fn end(tx: &mut Transaction<'_>, run: RunKey, end: &RunEnd) -> Result<(), StoreError> {
     tx.store.end_run(run, end)?;
+    tx.outbox.ended.push(run);
     tell_invokers(tx, run, end)
 }
 
@@ -35,7 +36,7 @@ impl Command for Cancel {
         for run in &runs {
             let end = RunEnd { state: RunState::RunCanceled, at: tx.now, output: None };
             self::end(tx, *run, &end)?;
-            tx.outbox.ended.push(*run);
+            tx.outbox.stopped.push(*run);
         }
         Ok(runs.len() as u64)
     }
@@ -91,7 +92,7 @@ impl Command for EndRun {
         }
         let state = if self.cancel { RunState::RunCanceled } else { RunState::RunSuccess };
         end(tx, run.key, &RunEnd { state, at: tx.now, output: self.output })?;
-        tx.outbox.ended.push(run.key);
+        tx.outbox.stopped.push(run.key);
         Ok(())
     }
 }

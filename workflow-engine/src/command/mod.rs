@@ -96,8 +96,10 @@ impl Ids {
 pub struct Outbox {
     /// Deliveries that are due.
     pub due: Vec<Due>,
-    /// Runs that were ended from outside, whose handlers have to stop.
+    /// Runs that have ended.
     pub ended: Vec<RunKey>,
+    /// Those of them that were ended from outside, whose handlers have to stop.
+    pub stopped: Vec<RunKey>,
     /// Flow-control keys for which something was pinned or paused by hand.
     pub pinned: Vec<(String, Pinned)>,
     /// The earliest time at which something that was written falls due.

@@ -102,12 +102,24 @@ struct State {
     active: usize,
     /// The delivery to this process that is being made for a run, and how to stop its handler once that runs.
     handlers: HashMap<RunKey, (i64, Option<AbortHandle>)>,
+    /// The requests that are being made for a run, and how to break them off.
+    calls: HashMap<RunKey, Vec<(i64, AbortHandle)>>,
     /// How many requests may be open to one origin.
     origins: HashMap<String, Arc<Semaphore>>,
 }
 
 impl State {
-    /// Stops the handlers of runs that have ended, and forgets deliveries of them that wait for their turn.
+    /// Breaks off the requests of runs that have ended.
+    fn break_off(&mut self, ended: &[RunKey]) {
+        if self.calls.is_empty() {
+            return;
+        }
+        for (_, call) in ended.iter().filter_map(|run| self.calls.remove(run)).flatten() {
+            call.abort();
+        }
+    }
+
+    /// Stops the handlers of runs that were ended from outside, and forgets deliveries of them that wait for their turn.
     fn stop(&mut self, ended: Vec<RunKey>) {
         for run in &ended {
             // A delivery whose handler does not run yet is not begun without its entry.
@@ -175,14 +187,15 @@ impl Dispatcher {
             }
             if !outbox.ended.is_empty() {
                 self.gates.forget(&outbox.ended);
-                state.stop(outbox.ended);
+                state.break_off(&outbox.ended);
             }
+            state.stop(outbox.stopped);
         }
         if !self.is_draining() {
             for due in elsewhere {
                 match due.kind {
                     DeliveryKind::Run => drop(self.runtime.spawn(http::deliver(Arc::clone(self), due))),
-                    DeliveryKind::Call => drop(self.runtime.spawn(call::make(Arc::clone(self), due))),
+                    DeliveryKind::Call => self.call(due),
                     DeliveryKind::CallResult => drop(self.runtime.spawn(call::tell(Arc::clone(self), due))),
                     DeliveryKind::Failure => {
                         drop(self.runtime.spawn(failure::over_http(Arc::clone(self), due)));
@@ -267,6 +280,27 @@ impl Dispatcher {
             return Ok(None);
         }
         Ok(waiting.permit().await)
+    }
+
+    /// Makes a request for a run, unless that ends before it is answered.
+    fn call(self: &Arc<Self>, due: Due) {
+        let (id, run) = (due.id, due.run);
+        let (call, registration) = AbortHandle::new_pair();
+        self.state().calls.entry(run).or_default().push((id, call));
+        let dispatcher = Arc::clone(self);
+        self.runtime.spawn(async move {
+            let made = Abortable::new(call::make(Arc::clone(&dispatcher), due), registration).await;
+            let mut state = dispatcher.state();
+            if made.is_err() {
+                state.taken.remove(&id);
+            }
+            if let Some(calls) = state.calls.get_mut(&run) {
+                calls.retain(|(call, _)| *call != id);
+                if calls.is_empty() {
+                    state.calls.remove(&run);
+                }
+            }
+        });
     }
 
     /// Starts as many waiting deliveries to this process as may be active.
