@@ -48,6 +48,24 @@ async fn no_more_failure_functions_run_at_once_than_may() {
     idle(&app.engine).await;
 }
 
+#[tokio::test]
+async fn a_failure_function_that_is_cancelled_leaves_the_wait_list() {
+    let app = TestApp::in_memory_with(|router| router.route("/doomed", post(serve::<doomed>())));
+    let limits = FlowControl::key("k").parallelism(1);
+    let runs = fail_many(&app, "/doomed", &limits, 3).await;
+    waiting(&app.engine, 2).await;
+    app.probe.reached("clean up", 1).await;
+    // The next one would have its turn when the first one is stopped.
+    app.client.flow_control().pause("k").await.unwrap();
+    for run in &runs {
+        let letter = app.log(run).await.dlq_id.unwrap();
+        app.client.dlq().cancel_failure_function(letter).await.unwrap();
+    }
+    app.probe.left("clean up").await;
+    idle(&app.engine).await;
+    assert_eq!(app.probe.count("clean up"), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_tells_of_a_failure_may_have_limits_of_its_own() {
     let support = Probe::default();

@@ -129,7 +129,7 @@ impl Command for CancelCallback {
         let canceled = ToldFailure { state: CallbackState::Canceled, ..callback };
         tx.store.set_callback(letter.number, Some(&canceled))?;
         // A failure function that is running is stopped.
-        tx.outbox.ended.push(run.key);
+        tx.outbox.stopped.push(run.key);
         Ok(run)
     }
 }

@@ -98,7 +98,7 @@ pub struct Outbox {
     pub due: Vec<Due>,
     /// Runs that have ended.
     pub ended: Vec<RunKey>,
-    /// Those of them that were ended from outside, whose handlers have to stop.
+    /// Runs whose handlers have to stop: they were ended from outside, or nobody is to be told of their failure any more.
     pub stopped: Vec<RunKey>,
     /// Flow-control keys for which something was pinned or paused by hand.
     pub pinned: Vec<(String, Pinned)>,

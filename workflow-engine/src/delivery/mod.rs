@@ -169,7 +169,7 @@ impl Dispatcher {
         for (key, pinned) in outbox.pinned {
             self.gates.pin(&key, pinned);
         }
-        if outbox.due.is_empty() && outbox.ended.is_empty() {
+        if outbox.due.is_empty() && outbox.ended.is_empty() && outbox.stopped.is_empty() {
             return;
         }
         let mut elsewhere = Vec::new();
@@ -185,10 +185,10 @@ impl Dispatcher {
                     elsewhere.push(due);
                 }
             }
-            if !outbox.ended.is_empty() {
-                self.gates.forget(&outbox.ended);
-                state.break_off(&outbox.ended);
+            for over in [&outbox.ended, &outbox.stopped] {
+                self.gates.forget(over);
             }
+            state.break_off(&outbox.ended);
             state.stop(outbox.stopped);
         }
         if !self.is_draining() {
