@@ -30,7 +30,8 @@ struct Order {
     count: u32,
 }
 
-#[derive(Debug, PartialEq, Deserialize, Serialize)]
+/// It cannot be read from JSON.
+#[derive(Debug, PartialEq, Serialize)]
 struct Line(u32);
 
 impl Line {

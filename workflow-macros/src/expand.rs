@@ -1,7 +1,7 @@
 //! Writes the code beside the function.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::{LitStr, Path, ext::IdentExt, parse2, spanned::Spanned};
 
 use crate::{
@@ -92,17 +92,22 @@ fn implementation(options: &Options, name: &Ident, parts: &Parts<'_>) -> TokenSt
     let ctx = Ident::new("__ctx", Span::mixed_site());
     let args: Vec<_> =
         (0..extractors.len()).map(|i| format_ident!("__arg_{i}", span = Span::mixed_site())).collect();
+    // What is read by a function of its own need not be what is read from JSON.
+    let (context_type, given) = match options.parse {
+        Some(_) => (functions::parsed(options, context), quote!(#ctx.0)),
+        None => (context.to_token_stream(), quote!(#ctx)),
+    };
     let call = quote_spanned! {Span::call_site().located_at(name.span())=>
         fn call(
             #ctx: Self::Context,
             (#(#args,)*): Self::Args,
         ) -> impl ::core::future::Future<Output = Self::Return> + ::core::marker::Send {
-            #name(#ctx #(, #args)*)
+            #name(#given #(, #args)*)
         }
     };
     let functions = functions::methods(options, &args);
     // A type that is less visible than the function is told at these places.
-    let context_type = quote_spanned!(context.span()=> type Context = #context;);
+    let context_type = quote_spanned!(context.span()=> type Context = #context_type;);
     let return_type = quote_spanned!(output.span()=> type Return = #output;);
     quote! {
         #[automatically_derived]

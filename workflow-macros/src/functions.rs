@@ -3,7 +3,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
-use syn::{ExprPath, Path, spanned::Spanned};
+use syn::{ExprPath, Path, Type, spanned::Spanned};
 
 use crate::options::Options;
 
@@ -17,6 +17,12 @@ pub fn methods(options: &Options, args: &[Ident]) -> TokenStream {
     .into_iter()
     .flatten()
     .collect()
+}
+
+/// The type of the context where a function reads the payload.
+pub fn parsed(options: &Options, context: &Type) -> TokenStream {
+    let krate = at_place(&options.krate, context.span());
+    quote_spanned!(context.span()=> #krate::__private::Parsed<#context>)
 }
 
 fn parse(options: &Options, path: &ExprPath) -> TokenStream {

@@ -106,6 +106,8 @@ pub mod __private {
     pub use crate::{
         FlowLimits, WorkflowOptions,
         event::{IdPart, IdValue, OwnPart, Piece, event_id, own_part},
-        workflow::{PayloadError, PayloadOf, WorkflowFn, failure_call, failure_result, parsed, validated},
+        workflow::{
+            Parsed, PayloadError, PayloadOf, WorkflowFn, failure_call, failure_result, parsed, validated,
+        },
     };
 }

@@ -23,8 +23,8 @@ pub trait Workflow: 'static {
     /// Settings of all runs.
     const OPTIONS: WorkflowOptions = WorkflowOptions::new();
     /// What a run is triggered with. Decoded from JSON, but for `()` (anything), `String` (a JSON string or the text as it
-    /// is) and `bytes::Bytes` (the bytes as they are).
-    type Payload: DeserializeOwned + Send + Sync + 'static;
+    /// is) and `bytes::Bytes` (the bytes as they are); or read by the function that the attribute names with `parse`.
+    type Payload: Send + Sync + 'static;
     /// The function's further parameters, as a tuple.
     type Args: Send;
     /// What the function returns.
@@ -80,7 +80,7 @@ pub trait WorkflowFn: 'static {
     /// # Errors
     /// Why it is none.
     fn parse(body: &Bytes) -> Result<PayloadOf<Self>, PayloadError> {
-        decode_payload(body)
+        Self::Context::decode(body)
     }
 
     /// Checks a payload that has been read, with the function that the attribute names with `validate`, as in
@@ -204,10 +204,16 @@ impl<T: Serialize> FailureReturn for Result<T, Error> {
 )]
 pub trait ContextArg {
     /// The type of the payload.
-    type Payload: DeserializeOwned + Send + Sync + 'static;
+    type Payload: Send + Sync + 'static;
 
     /// The context as this type.
     fn from_context(ctx: WorkflowContext<Self::Payload>) -> Self;
+
+    /// Reads a payload where the attribute names no function for it.
+    ///
+    /// # Errors
+    /// Why it is none.
+    fn decode(body: &Bytes) -> Result<Self::Payload, PayloadError>;
 }
 
 impl<P: DeserializeOwned + Send + Sync + 'static> ContextArg for WorkflowContext<P> {
@@ -215,6 +221,26 @@ impl<P: DeserializeOwned + Send + Sync + 'static> ContextArg for WorkflowContext
 
     fn from_context(ctx: Self) -> Self {
         ctx
+    }
+
+    fn decode(body: &Bytes) -> Result<P, PayloadError> {
+        decode_payload(body)
+    }
+}
+
+/// The context of a workflow whose attribute names a function that reads the payload: nothing is asked of the payload's type.
+pub struct Parsed<C>(pub C);
+
+#[diagnostic::do_not_recommend]
+impl<P: Send + Sync + 'static> ContextArg for Parsed<WorkflowContext<P>> {
+    type Payload = P;
+
+    fn from_context(ctx: WorkflowContext<P>) -> Self {
+        Self(ctx)
+    }
+
+    fn decode(_: &Bytes) -> Result<P, PayloadError> {
+        Err(PayloadError { text: "is read by a function of its own".to_owned(), malformed: false })
     }
 }
 

@@ -17,14 +17,16 @@ const _: () = {
                 period: ::core::option::Option::None,
             })
             .handles_failure();
-        type Context = WorkflowContext<Order>;
+        type Context = crate::reexport::durable::__private::Parsed<
+            WorkflowContext<Order>,
+        >;
         type Args = ();
         type Return = workflow::Result<Receipt>;
         fn call(
             __ctx: Self::Context,
             (): Self::Args,
         ) -> impl ::core::future::Future<Output = Self::Return> + ::core::marker::Send {
-            order(__ctx)
+            order(__ctx.0)
         }
         fn parse(
             __body: &crate::reexport::durable::__private::Bytes,

@@ -9,14 +9,14 @@ const _: () = {
     #[allow(deprecated)]
     impl ::workflow::__private::WorkflowFn for order {
         const NAME: &'static ::core::primitive::str = "order";
-        type Context = WorkflowContext<Order>;
+        type Context = ::workflow::__private::Parsed<WorkflowContext<Order>>;
         type Args = ();
         type Return = workflow::Result<Receipt>;
         fn call(
             __ctx: Self::Context,
             (): Self::Args,
         ) -> impl ::core::future::Future<Output = Self::Return> + ::core::marker::Send {
-            order(__ctx)
+            order(__ctx.0)
         }
         fn parse(
             __body: &::workflow::__private::Bytes,
