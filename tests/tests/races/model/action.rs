@@ -49,6 +49,10 @@ pub enum Action {
     Cancel(usize),
     /// A run is ended from outside.
     End(usize),
+    /// A run that has failed is resumed.
+    Resume(usize),
+    /// A run that has failed is started again from its beginning.
+    Restart(usize),
     /// The engine stops, and starts again.
     Crash,
     /// The engine stops, and starts again without its app, which comes back later.
@@ -75,6 +79,8 @@ fn action() -> impl Strategy<Value = Action> {
         6 => prop::sample::select(vec![1, 3, 7, 20, 60, 400]).prop_map(seconds).prop_map(Action::Advance),
         1 => (0..8_usize).prop_map(Action::Cancel),
         1 => (0..8_usize).prop_map(Action::End),
+        3 => (0..8_usize).prop_map(Action::Resume),
+        1 => (0..8_usize).prop_map(Action::Restart),
         1 => Just(Action::Crash),
         1 => Just(Action::CrashUnattached),
         2 => Just(Action::Attach),
@@ -84,7 +90,8 @@ fn action() -> impl Strategy<Value = Action> {
 fn trigger() -> impl Strategy<Value = Action> {
     let id = prop::option::weighted(0.5, prop::sample::select(vec!["x", "y", "a/b?c#d%e ü"]));
     let delay = prop_oneof![4 => Just(0), 1 => Just(20)].prop_map(seconds);
-    (id, delay, 1..=3_u32, prop::collection::vec(op(), 1..6))
+    let retries = prop_oneof![3 => Just(1), 1 => 2..=3_u32];
+    (id, delay, retries, prop::collection::vec(op(), 1..6))
         .prop_map(|(id, delay, retries, ops)| Action::Trigger { id, delay, retries, ops })
 }
 
@@ -114,11 +121,11 @@ fn step() -> impl Strategy<Value = Op> {
         4 => prop::sample::select(vec![5, 20, 60]).prop_map(seconds),
         5 => Just(LONG),
     ];
-    let failures = prop_oneof![4 => Just(0), 2 => 1..=2_u32, 1 => Just(9)];
+    let failures = prop_oneof![4 => Just(0), 2 => 1..=2_u32, 3 => Just(9)];
     prop_oneof![
         6 => (event(), timeout).prop_map(|(event, timeout)| Op::Wait(event.to_owned(), timeout)),
         1 => prop::sample::select(vec![0, 3, 20]).prop_map(seconds).prop_map(Op::Sleep),
-        2 => failures.prop_map(|failures| Op::Flaky(String::new(), failures)),
+        4 => failures.prop_map(|failures| Op::Flaky(String::new(), failures)),
         1 => event().prop_map(|event| Op::NotifySelf(event.to_owned(), String::new())),
     ]
 }

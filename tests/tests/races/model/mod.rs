@@ -15,7 +15,7 @@ use workflow::{
 };
 use workflow_tests::{
     START, TestApp, eventually,
-    script::{self, Op, Outcome},
+    script::{self, Op, Outcome, REVIVED},
     told,
 };
 
@@ -29,7 +29,7 @@ use self::{
 const CASES: u32 = 100;
 
 /// Triggers, waits alone and side by side, sleeps, failing steps, notifications of all and of one, with and without
-/// de-duplication ids, timeouts, cancellations, ends, and crashes at any moment: the answers of the engine, the states of the
+/// de-duplication ids, timeouts, cancellations, ends, failed runs that are resumed or restarted, and crashes at any moment: the answers of the engine, the states of the
 /// runs, what they have received, who waits until when, and how often each body has run are those of the reference.
 #[test]
 fn the_engine_behaves_like_the_reference() {
@@ -109,6 +109,8 @@ impl Player {
                     self.reference.end(&run, output);
                 }
             }
+            Action::Resume(run) => self.revive(*run, true).await,
+            Action::Restart(run) => self.revive(*run, false).await,
             Action::Crash => self.crash().await,
             Action::CrashUnattached => {
                 self.app.crash_unattached().await;
@@ -121,6 +123,15 @@ impl Player {
                 }
             }
         }
+    }
+
+    async fn revive(&mut self, run: usize, resume: bool) {
+        let Some(failed) = self.reference.queued(run).map(str::to_owned) else { return };
+        let letter = self.app.log(&failed).await.dlq_id.unwrap();
+        let dlq = self.app.client.dlq();
+        let revival = if resume { dlq.resume(letter) } else { dlq.restart(letter) };
+        let revived = revival.label(REVIVED).await.unwrap().workflow_runs.remove(0);
+        self.reference.revive(&failed, &revived.workflow_run_id, resume);
     }
 
     async fn crash(&mut self) {
@@ -224,7 +235,6 @@ fn placed(ops: &[Op], run: usize) -> Vec<Op> {
 }
 
 fn seen(log: &RunLog) -> Seen {
-    assert_eq!(log.dlq_id.is_some(), log.workflow_state == RunState::RunFailed);
     assert_eq!(log.workflow_run_completed_at.is_none(), log.workflow_state == RunState::RunStarted);
     let (next, recorded): (Vec<_>, Vec<_>) =
         log.steps.iter().partition(|group| group.kind == GroupKind::Next);
@@ -241,6 +251,7 @@ fn seen(log: &RunLog) -> Seen {
     Seen {
         id: log.workflow_run_id.clone(),
         state: log.workflow_state,
+        queued: log.dlq_id.is_some(),
         output: log.workflow_run_response.as_deref().map(|json| serde_json::from_str(json).unwrap()),
         waits: resolved.map(|step| (step.step_id.unwrap(), outcome(step))).collect(),
         recorded: recorded.len(),

@@ -114,6 +114,23 @@ impl Reference {
         }
     }
 
+    /// The id of a run that has failed and can be resumed or restarted; these runs are counted round and round.
+    pub fn queued(&self, number: usize) -> Option<&str> {
+        let newest = |id| self.runs.iter().rev().find(|run| run.id() == id);
+        let mut queued = self.runs.iter().map(Run::id).filter(|id| newest(*id).is_some_and(Run::is_queued));
+        let count = queued.clone().count();
+        queued.nth(number.checked_rem(count)?)
+    }
+
+    /// A new run goes on for one that has failed, or begins again.
+    pub fn revive(&mut self, failed: &str, id: &str, resume: bool) {
+        let now = self.now;
+        if let Some(run) = self.newest(failed).map(|run| run.revive(id, now, resume)) {
+            self.runs.push(run);
+        }
+        self.settle();
+    }
+
     /// Time passes.
     pub fn advance(&mut self, by: Duration) {
         self.now += milliseconds(by);

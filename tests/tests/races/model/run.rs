@@ -21,6 +21,8 @@ pub struct Seen {
     pub id: String,
     /// Its state.
     pub state: RunState,
+    /// Whether it is in the dead letter queue.
+    pub queued: bool,
     /// What it has returned, if it has.
     pub output: Option<serde_json::Value>,
     /// What came of its waits so far, by step.
@@ -50,10 +52,17 @@ pub struct Run {
     failed: BTreeMap<usize, u32>,
     /// The steps of the current op, once it has begun.
     members: Option<Vec<Member>>,
+    /// What is recorded of the steps of the current op, from the run that this one goes on for.
+    kept: Vec<Member>,
+    /// Whether it has failed, and nobody has taken it out of the dead letter queue.
+    queued: bool,
+    /// Whether it goes on for one that has failed: then no step fails.
+    revived: bool,
     /// The first step of the current op.
     first_step: u32,
 }
 
+#[derive(Clone)]
 enum Member {
     Waiting { event: String, deadline: i64 },
     Sleeping { until: i64 },
@@ -77,7 +86,29 @@ impl Run {
             recorded: 0,
             failed: BTreeMap::new(),
             members: None,
+            kept: Vec::new(),
+            queued: false,
+            revived: false,
             first_step: 1,
+        }
+    }
+
+    /// The run that goes on for this one, which has failed: with what is recorded and what is stored, if it is resumed.
+    pub fn revive(&mut self, id: &str, now: i64, resume: bool) -> Self {
+        self.queued = false;
+        let stored = std::mem::take(&mut self.stored);
+        let new = Self { revived: true, ..Self::new(id, now, self.retries, self.ops.clone()) };
+        if !resume {
+            return new;
+        }
+        Self {
+            stored,
+            outcomes: self.outcomes.clone(),
+            waits: self.waits.clone(),
+            recorded: self.recorded,
+            kept: self.kept.clone(),
+            first_step: self.first_step,
+            ..new
         }
     }
 
@@ -91,6 +122,7 @@ impl Run {
         Seen {
             id: self.id.clone(),
             state: self.state,
+            queued: self.queued,
             output: self.output.clone(),
             waits: self.waits.clone(),
             recorded: self.recorded,
@@ -104,15 +136,25 @@ impl Run {
         self.state == RunState::RunStarted
     }
 
-    /// It has ended: nothing is left of what was pending.
+    /// Whether it is in the dead letter queue.
+    pub fn is_queued(&self) -> bool {
+        self.queued
+    }
+
+    /// It has ended: nothing is left of what was pending, unless it has failed and may be resumed.
     pub fn end(&mut self, state: RunState, output: Option<serde_json::Value>) {
         self.state = state;
         self.output = output;
+        self.queued = state == RunState::RunFailed;
+        let members = self.members.take().unwrap_or_default();
+        if self.queued {
+            self.kept = members;
+        } else {
+            self.stored.clear();
+        }
         if state == RunState::RunSuccess {
             self.failed.clear();
         }
-        self.members = None;
-        self.stored.clear();
     }
 
     fn due(&self) -> Vec<i64> {
@@ -226,7 +268,12 @@ impl Run {
 
     fn begin(&mut self, op: &Op, now: i64) {
         self.members = Some(Vec::new());
+        let kept = std::mem::take(&mut self.kept);
         for (index, op) in members(op).iter().enumerate() {
+            if let Some(recorded @ (Member::Done(_) | Member::Sleeping { .. })) = kept.get(index) {
+                self.members.get_or_insert_default().push(recorded.clone());
+                continue;
+            }
             let member = match op {
                 Op::Wait(event, timeout) => {
                     Member::Waiting { event: event.clone(), deadline: now + milliseconds(*timeout) }
@@ -266,7 +313,7 @@ impl Run {
         }
         for index in due {
             let failed = self.failed.get(index).copied().unwrap_or_default();
-            if failed >= flaky(*index).1 {
+            if self.revived || failed >= flaky(*index).1 {
                 self.resolve(*index, Outcome::Ran);
                 continue;
             }
