@@ -42,7 +42,7 @@ pub(crate) type Program<'a> = dyn Future<Output = crate::Result<Option<String>>>
 pub(crate) async fn drive<'a>(
     program: Pin<&'a mut Program<'a>>,
     exchange: &'a Exchange,
-    mut replay: Replay,
+    replay: &mut Replay,
     reporter: &'a dyn Reporter,
     observed: &Observed,
 ) -> Result<Ending, ReportError> {
@@ -57,7 +57,7 @@ pub(crate) async fn drive<'a>(
         while let Some(action) = replay.next_action() {
             match action {
                 Action::Run { member, attempt } => {
-                    begins(observed, &replay, member, attempt);
+                    begins(observed, replay, member, attempt);
                     exchange.run_begins();
                     driver.put(member, Turn::Run { attempt });
                 }
@@ -71,7 +71,7 @@ pub(crate) async fn drive<'a>(
                         (Report::Complete { output: returned }, _) if observed.is_observed() => {
                             output.clone_from(returned);
                         }
-                        (_, Some(member)) => begins(observed, &replay, member, 1),
+                        (_, Some(member)) => begins(observed, replay, member, 1),
                         (_, None) => {}
                     }
                     let ran = match &report {
@@ -97,7 +97,7 @@ pub(crate) async fn drive<'a>(
         match driver.next().await {
             Happening::Answered(Answer { member, ran, reply }) => match (member, reply) {
                 (member, Ok(reply)) => {
-                    recorded(observed, &replay, member, ran, &reply);
+                    recorded(observed, replay, member, ran, &reply);
                     replay.replied(member, reply, now);
                 }
                 (Some(member), Err(refusal)) if refusal.permanent => replay
@@ -108,7 +108,7 @@ pub(crate) async fn drive<'a>(
             Happening::Returned(result) => replay.returned(result),
             Happening::Polled => {}
         }
-        driver.feed(&mut replay, now);
+        driver.feed(replay, now);
     }
 }
 

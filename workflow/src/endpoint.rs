@@ -71,6 +71,12 @@ pub async fn handle<W: Workflow>(request: Request, args: W::Args) -> Response<By
             }
         };
     }
+    // What an embedded engine asks for does not carry the state of all that may come over HTTP.
+    Box::pin(from_outside::<W>(request, args)).await
+}
+
+/// Handles a request that is no delivery of an engine in this process.
+async fn from_outside<W: Workflow>(request: Request, args: W::Args) -> Response<Bytes> {
     let engine = match engine(request.engine.clone()) {
         Ok(engine) => engine,
         Err(message) => return rejected(StatusCode::INTERNAL_SERVER_ERROR, &message),

@@ -35,28 +35,32 @@ impl Invocation {
         failed_attempts: &[FailedAttempts],
         reporter: &Arc<dyn Reporter>,
         headers: &HeaderMap,
-    ) -> Self {
-        Self {
+    ) -> Box<Self> {
+        Box::new(Self {
             run: delivery.run.clone(),
             payload: delivery.payload.clone(),
             headers: users_headers(headers),
             history: history.to_vec(),
             attempts: Attempts::of_steps(failed_attempts),
             reporter: Arc::clone(reporter),
-        }
+        })
     }
 
     /// Calls the function and drives it as far as it goes. `engine` is what the app says of its workflows.
-    pub(super) async fn run<W: Workflow>(
-        self,
+    pub(super) fn run<W: Workflow>(
+        self: Box<Self>,
+        args: W::Args,
+        engine: Option<&EngineHandle>,
+    ) -> impl Future<Output = Response<Bytes>> + Send {
+        let span = tracing::info_span!("workflow", name = W::NAME, run = %self.run.id);
+        self.invoke::<W>(args, engine).instrument(span)
+    }
+
+    async fn invoke<W: Workflow>(
+        self: Box<Self>,
         args: W::Args,
         engine: Option<&EngineHandle>,
     ) -> Response<Bytes> {
-        let span = tracing::info_span!("workflow", name = W::NAME, run = %self.run.id);
-        self.invoke::<W>(args, engine).instrument(span).await
-    }
-
-    async fn invoke<W: Workflow>(self, args: W::Args, engine: Option<&EngineHandle>) -> Response<Bytes> {
         let run_id = self.run.id.clone();
         let exchange = Arc::new(Exchange::default());
         let begun = !self.history.is_empty();
@@ -69,9 +73,9 @@ impl Invocation {
             locations: engine.map(EngineHandle::locations).unwrap_or_default(),
             step_timeout: W::OPTIONS.timeout,
         };
-        let program = program::<W>(invocation, begun, args);
-        let replay = Replay::new(self.reporter.mode(), self.history, self.attempts);
-        let ending = drive(pin!(program), &exchange, replay, &*self.reporter, &observed).await;
+        let program = pin!(program::<W>(invocation, begun, args));
+        let mut replay = Replay::new(self.reporter.mode(), self.history, self.attempts);
+        let ending = drive(program, &exchange, &mut replay, &*self.reporter, &observed).await;
         log(&ending);
         answer::ended(&run_id, ending)
     }
