@@ -116,11 +116,17 @@ fn may_follow(earlier: &[Branch], later: &[Branch]) -> bool {
     }
 }
 
-/// Whether there is something in the code that leaves it.
+/// Words behind which a run does not go on.
+const LEAVING: &[&str] = &["return", "break", "continue", "cancel", "bail", "panic", "unreachable"];
+
+/// Whether there is something in the code that leaves it: one of these words, or `Err(..)?`.
 fn leaves(tokens: &[TokenTree]) -> bool {
     tokens.iter().enumerate().any(|(at, token)| match token {
         TokenTree::Group(group) => leaves(&inside(group)),
-        _ => ["return", "break", "continue", "cancel"].iter().any(|word| is_word(tokens, at, word)),
+        _ => {
+            LEAVING.iter().any(|word| is_word(tokens, at, word))
+                || (is_word(tokens, at, "Err") && is_punct(tokens, at + 2, '?'))
+        }
     })
 }
 

@@ -269,6 +269,8 @@ fn two_steps_of_one_name_that_one_run_may_come_to_are_told() {
             ctx.run("a", two).await?;
         }),
         quote!(if late { ctx.run("a", one).await?; return Ok(()); } ctx.run("a", two).await?;),
+        quote!(if late { ctx.run("a", one).await?; Err(Error::non_retryable("late"))?; } ctx.run("a", two).await?;),
+        quote!(if late { ctx.run("a", one).await?; anyhow::bail!("late"); } ctx.run("a", two).await?;),
         quote!(loop {
             if late {
                 if later {
