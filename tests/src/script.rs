@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 use axum::extract::State;
 use futures_util::future::try_join_all;
 use serde::{Deserialize, Serialize};
-use workflow::{WaitResult, WorkflowContext, workflow};
+use serde_json::Value;
+use workflow::{InvokeResult, WaitResult, WorkflowContext, workflow};
 
 use crate::{Probe, Told, told};
 
@@ -14,6 +15,9 @@ pub const PATH: &str = "/script";
 
 /// Longer than any test moves its clock unless it wants a wait to time out.
 pub const LONG: Duration = Duration::from_secs(1000 * 24 * 3600);
+
+/// The delay between the attempts of a child.
+pub const RETRY_DELAY: Duration = Duration::from_secs(7);
 
 /// The label of runs in which no step fails.
 pub const REVIVED: &str = "revived";
@@ -39,6 +43,8 @@ pub enum Op {
     NotifyRun(String, String, String),
     /// A notification of the run itself of an event, with data.
     NotifySelf(String, String),
+    /// A child with this run id, which does the same as this workflow. It is retried once.
+    Invoke(String, Vec<Op>),
     /// Steps side by side.
     Together(Vec<Op>),
 }
@@ -56,6 +62,12 @@ pub enum Outcome {
     Slept,
     /// What became of the notification.
     Told(Vec<Told>),
+    /// The child has returned this.
+    Completed(Value),
+    /// The child has failed.
+    Failed,
+    /// The child was cancelled.
+    Canceled,
     /// The outcomes of steps side by side.
     Together(Vec<Outcome>),
 }
@@ -194,6 +206,14 @@ async fn perform(
         Op::NotifySelf(event, data) => {
             let notify = ctx.notify(name, event, data).run_id(ctx.workflow_run_id()).await?;
             Ok(Outcome::Told(notify.notify_response.iter().map(told).collect()))
+        }
+        Op::Invoke(id, ops) => {
+            let child = ctx.invoke_url::<Value>(name, PATH, ops).run_id(id).retries(1);
+            Ok(match child.retry_delay(RETRY_DELAY.as_millis().to_string()).await? {
+                InvokeResult::Completed(output) => Outcome::Completed(output),
+                InvokeResult::Failed => Outcome::Failed,
+                InvokeResult::Canceled => Outcome::Canceled,
+            })
         }
         Op::Together(_) => Err(workflow::Error::non_retryable("groups are not nested")),
     }

@@ -96,14 +96,32 @@ fn trigger() -> impl Strategy<Value = Action> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
+    let child = prop::collection::vec(steps(step().boxed()), 1..4);
+    let member = prop_oneof![
+        8 => step(),
+        1 => child.prop_map(|ops| Op::Invoke(String::new(), ops)),
+    ];
+    steps(member.boxed())
+}
+
+/// One step, or several side by side.
+fn steps(step: BoxedStrategy<Op>) -> impl Strategy<Value = Op> {
     prop_oneof![
-        3 => step(),
-        2 => prop::collection::vec(step(), 2..5).prop_map(group),
+        3 => step.clone(),
+        2 => prop::collection::vec(step, 2..5).prop_map(group),
     ]
 }
 
-/// Beside a notification of the run itself, no wait is over at once: which of both comes first would be a matter of luck.
+/// Which of two things comes first must not be a matter of luck: beside a notification of the run itself no wait is over at once,
+/// and beside a child no step fails the run.
 fn group(mut ops: Vec<Op>) -> Op {
+    if ops.iter().any(|op| matches!(op, Op::Invoke(..))) {
+        for op in &mut ops {
+            if let Op::Flaky(_, failures) = op {
+                *failures = (*failures).min(1);
+            }
+        }
+    }
     if ops.iter().any(|op| matches!(op, Op::NotifySelf(..))) {
         for op in &mut ops {
             if let Op::Wait(_, timeout) = op {
@@ -114,7 +132,7 @@ fn group(mut ops: Vec<Op>) -> Op {
     Op::Together(ops)
 }
 
-/// A step. The place of a body, and the data of a notification, are filled in when its run is triggered.
+/// A step. The place of a body, the data of a notification and the id of a child are filled in when its run is triggered.
 fn step() -> impl Strategy<Value = Op> {
     let timeout = prop_oneof![
         1 => Just(Duration::ZERO),

@@ -15,20 +15,20 @@ use workflow::{
 };
 use workflow_tests::{
     START, TestApp, eventually,
-    script::{self, Op, Outcome, REVIVED},
+    script::{self, Op, Outcome, RETRY_DELAY, REVIVED},
     told,
 };
 
 use self::{
     action::{Action, EVENTS, Happening, happenings},
     reference::{Answer, Reference, World},
-    run::{RETRY_DELAY, Seen},
+    run::Seen,
 };
 
 /// As many sequences are tried, unless `PROPTEST_CASES` says otherwise.
 const CASES: u32 = 100;
 
-/// Triggers, waits alone and side by side, sleeps, failing steps, notifications of all and of one, with and without
+/// Triggers, waits alone and side by side, sleeps, failing steps, children, notifications of all and of one, with and without
 /// de-duplication ids, timeouts, cancellations, ends, failed runs that are resumed or restarted, and crashes at any moment: the answers of the engine, the states of the
 /// runs, what they have received, who waits until when, and how often each body has run are those of the reference.
 #[test]
@@ -75,7 +75,7 @@ impl Player {
         let data = format!("data {index}");
         match action {
             Action::Trigger { id, delay, retries, ops } => {
-                let ops = placed(ops, self.reference.next_number());
+                let ops = placed(ops, &self.reference.next_number().to_string());
                 let mut request =
                     self.app.client.trigger_url(script::PATH, &ops).delay(*delay).retries(*retries);
                 request = request.retry_delay(RETRY_DELAY.as_millis().to_string());
@@ -203,6 +203,7 @@ impl Player {
             }
         }
         runs.reverse();
+        runs.sort_by(|one, other| one.id.cmp(&other.id));
         let mut waiters = BTreeMap::new();
         for event in EVENTS {
             let all = self.app.client.get_waiters(event).await.unwrap();
@@ -217,11 +218,12 @@ impl Player {
     }
 }
 
-/// Gives every body a place of its own, and every notification data of its own.
-fn placed(ops: &[Op], run: usize) -> Vec<Op> {
+/// Gives every body a place of its own, every notification data of its own, and every child an id of its own.
+fn placed(ops: &[Op], run: &str) -> Vec<Op> {
     let place = |op: &Op, name: String| match op {
         Op::Flaky(_, failures) => Op::Flaky(name, *failures),
         Op::NotifySelf(event, _) => Op::NotifySelf(event.clone(), name),
+        Op::Invoke(_, ops) => Op::Invoke(name.clone(), placed(ops, &name)),
         other => other.clone(),
     };
     let all = ops.iter().enumerate().map(|(index, op)| match op {

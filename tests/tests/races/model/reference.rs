@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, time::Duration};
 use workflow::client::RunState;
 use workflow_tests::{Told, script::Op};
 
-use super::run::{Run, Seen, milliseconds};
+use super::run::{Invoked, Run, Seen, milliseconds};
 
 /// What everybody can see.
 #[derive(Clone, Debug, PartialEq)]
 pub struct World {
-    /// The runs, oldest first.
+    /// The runs, by their ids, oldest first.
     pub runs: Vec<Seen>,
     /// Who waits for each event and until when (in unix seconds), sorted.
     pub waiters: BTreeMap<String, Vec<(String, i64)>>,
@@ -102,6 +102,7 @@ impl Reference {
             None => false,
             Some(run) => {
                 run.end(RunState::RunCanceled, None);
+                self.settle();
                 true
             }
         }
@@ -111,6 +112,7 @@ impl Reference {
     pub fn end(&mut self, id: &str, output: serde_json::Value) {
         if let Some(run) = self.newest(id).filter(|run| run.is_active()) {
             run.end(RunState::RunSuccess, Some(output));
+            self.settle();
         }
     }
 
@@ -150,11 +152,9 @@ impl Reference {
             waiters.sort();
             ((*event).to_owned(), waiters)
         });
-        World {
-            runs: self.runs.iter().map(Run::seen).collect(),
-            waiters: waiters.collect(),
-            executions: self.executions.clone(),
-        }
+        let mut runs: Vec<_> = self.runs.iter().map(Run::seen).collect();
+        runs.sort_by(|one, other| one.id.cmp(&other.id));
+        World { runs, waiters: waiters.collect(), executions: self.executions.clone() }
     }
 
     /// The newest run of this id: the one that the id means.
@@ -164,13 +164,46 @@ impl Reference {
 
     /// Everything that is due happens.
     fn settle(&mut self) {
-        for run in &mut self.runs {
-            run.time_out(self.now);
-            if self.is_attached {
-                while run.go_on(self.now, &mut self.executions) {
-                    run.time_out(self.now);
+        loop {
+            let mut goes_on = self.tell_parents();
+            for parent in 0..self.runs.len() {
+                let run = &mut self.runs[parent];
+                run.time_out(self.now);
+                if self.is_attached {
+                    while run.go_on(self.now, &mut self.executions) {
+                        run.time_out(self.now);
+                    }
+                }
+                for child in run.invoked() {
+                    self.invoke(parent, child);
+                    goes_on = true;
                 }
             }
+            if !goes_on && !self.tell_parents() {
+                return;
+            }
         }
+    }
+
+    /// An active run of that id gets one more parent; else a new one begins.
+    fn invoke(&mut self, parent: usize, Invoked { step, id, ops }: Invoked) {
+        let id = format!("wfr_{id}");
+        match self.newest(&id).filter(|run| run.is_active()) {
+            Some(run) => run.add_parent(parent, step),
+            None => {
+                let mut run = Run::new(&id, self.now, 1, ops);
+                run.add_parent(parent, step);
+                self.runs.push(run);
+            }
+        }
+    }
+
+    /// Those who have invoked a run that has ended are told: whether there were any.
+    fn tell_parents(&mut self) -> bool {
+        let told: Vec<_> = self.runs.iter_mut().flat_map(Run::ended_for).collect();
+        for (parent, step, outcome) in &told {
+            self.runs[*parent].child_ended(*step, outcome.clone());
+        }
+        !told.is_empty()
     }
 }

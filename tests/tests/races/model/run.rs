@@ -8,11 +8,8 @@ use std::{
 use workflow::client::RunState;
 use workflow_tests::{
     Told,
-    script::{Op, Outcome},
+    script::{Op, Outcome, RETRY_DELAY},
 };
-
-/// Every run is triggered with this delay between attempts.
-pub const RETRY_DELAY: Duration = Duration::from_secs(7);
 
 /// What everybody can see of a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +30,16 @@ pub struct Seen {
     pub failed: usize,
     /// When the next attempts are due (in milliseconds since the Unix epoch), sorted.
     pub due: Vec<i64>,
+}
+
+/// A child that a step has asked for.
+pub struct Invoked {
+    /// The step.
+    pub step: u32,
+    /// The id of the child.
+    pub id: String,
+    /// What it does.
+    pub ops: Vec<Op>,
 }
 
 /// A run.
@@ -56,6 +63,10 @@ pub struct Run {
     kept: Vec<Member>,
     /// Whether it has failed, and nobody has taken it out of the dead letter queue.
     queued: bool,
+    /// Children that its steps have asked for since it was asked last.
+    invoked: Vec<Invoked>,
+    /// Which steps of which runs wait for its end.
+    parents: Vec<(usize, u32)>,
     /// Whether it goes on for one that has failed: then no step fails.
     revived: bool,
     /// The first step of the current op.
@@ -66,6 +77,7 @@ pub struct Run {
 enum Member {
     Waiting { event: String, deadline: i64 },
     Sleeping { until: i64 },
+    Invoking,
     Failed { due: i64 },
     Done(Outcome),
 }
@@ -88,6 +100,8 @@ impl Run {
             members: None,
             kept: Vec::new(),
             queued: false,
+            invoked: Vec::new(),
+            parents: Vec::new(),
             revived: false,
             first_step: 1,
         }
@@ -134,6 +148,37 @@ impl Run {
     /// Whether it has not ended.
     pub fn is_active(&self) -> bool {
         self.state == RunState::RunStarted
+    }
+
+    /// The children that it has asked for since it was asked last.
+    pub fn invoked(&mut self) -> Vec<Invoked> {
+        std::mem::take(&mut self.invoked)
+    }
+
+    /// A step of the run of this number waits for its end.
+    pub fn add_parent(&mut self, parent: usize, step: u32) {
+        self.parents.push((parent, step));
+    }
+
+    /// Which steps of which runs learn now that it has ended, and how.
+    pub fn ended_for(&mut self) -> Vec<(usize, u32, Outcome)> {
+        let outcome = match self.state {
+            RunState::RunStarted => return Vec::new(),
+            RunState::RunSuccess => Outcome::Completed(self.output.clone().unwrap_or_default()),
+            RunState::RunFailed => Outcome::Failed,
+            RunState::RunCanceled => Outcome::Canceled,
+        };
+        let parents = std::mem::take(&mut self.parents);
+        parents.into_iter().map(|(parent, step)| (parent, step, outcome.clone())).collect()
+    }
+
+    /// The child of a step has ended.
+    pub fn child_ended(&mut self, step: u32, outcome: Outcome) {
+        if self.is_active()
+            && let Some(index) = step.checked_sub(self.first_step)
+        {
+            self.resolve(index as usize, outcome);
+        }
     }
 
     /// Whether it is in the dead letter queue.
@@ -279,6 +324,7 @@ impl Run {
                     Member::Waiting { event: event.clone(), deadline: now + milliseconds(*timeout) }
                 }
                 Op::Sleep(duration) => Member::Sleeping { until: now + milliseconds(*duration) },
+                Op::Invoke(..) => Member::Invoking,
                 // Something that is to be tried at once.
                 _ => Member::Failed { due: now },
             };
@@ -291,6 +337,10 @@ impl Run {
                     }
                 }
                 Op::Sleep(_) => self.recorded += 1,
+                Op::Invoke(id, ops) => {
+                    let step = self.first_step + u32::try_from(index).unwrap();
+                    self.invoked.push(Invoked { step, id: id.clone(), ops: ops.clone() });
+                }
                 Op::NotifySelf(event, data) => {
                     let told = self.notify_one(event, data);
                     self.resolve(index, Outcome::Told(vec![told]));
