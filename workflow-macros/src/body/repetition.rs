@@ -20,7 +20,8 @@ pub fn examine(tokens: &[TokenTree], ctx: &str, findings: &mut Findings) {
     search.level(tokens, &mut Vec::new());
 }
 
-/// A piece of code that a run may pass by: a block, or an arm of a `match`. Nor are those of a `join!` one after the other.
+/// A piece of code that a run may pass by: a block, or an arm of a `match`. An argument of a `join!` counts as one, too: it is not
+/// behind the others.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Branch {
     number: usize,

@@ -51,7 +51,7 @@ pin_project! {
         // From the first poll on.
         ticket: Option<Ticket<'a>>,
         attempt: Option<Attempt>,
-        // What the body gave, and how it is to be recorded.
+        // What the body gave, until it is recorded.
         own: Option<(O, String)>,
     }
 }
