@@ -12,7 +12,7 @@ use workflow::{
 use workflow_engine::{Engine, ManualClock};
 
 use crate::{
-    Probe, eventually,
+    Probe, Runs, eventually,
     script::{self, Op, Outcome},
 };
 
@@ -124,15 +124,12 @@ impl TestApp {
 
     /// The newest run of this id.
     pub async fn log(&self, run: &str) -> RunLog {
-        self.client.run(run).await.unwrap().unwrap_or_else(|| panic!("there is no run `{run}`"))
+        Runs::log(&self.client, run).await
     }
 
     /// Waits until a run has ended.
     pub async fn ended(&self, run: &str) -> RunLog {
-        eventually(format!("the run `{run}` ends"), async || {
-            Some(self.log(run).await).filter(RunLog::is_ended)
-        })
-        .await
+        self.client.ended(run).await
     }
 
     /// Waits until a run has failed and whoever is to be told of it was told, or will not be told any more.

@@ -15,6 +15,7 @@ mod dev;
 pub mod hostile;
 mod probe;
 pub mod remote;
+mod runs;
 pub mod script;
 mod served;
 mod third_party;
@@ -26,6 +27,7 @@ pub use self::{
     app::{Routes, START, TestApp, Told, WEBHOOKS, told},
     dev::DevServer,
     probe::Probe,
+    runs::Runs,
     served::Served,
     third_party::ThirdParty,
 };

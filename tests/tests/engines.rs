@@ -12,17 +12,14 @@ use std::{
 use axum::{Router, extract::State, routing::post};
 use serde::{Deserialize, Serialize};
 use workflow::{
-    Client, EngineHandle, WaitResult, WorkflowContext,
-    client::{RunLog, RunState},
-    engine::HttpEngine,
-    workflow,
+    Client, EngineHandle, WaitResult, WorkflowContext, client::RunState, engine::HttpEngine, workflow,
 };
 use workflow_axum::{attach, serve};
 use workflow_engine::Engine;
 use workflow_server::{
     DEVELOPMENT_CURRENT_SIGNING_KEY, DEVELOPMENT_NEXT_SIGNING_KEY, DEVELOPMENT_TOKEN, DevelopmentServer,
 };
-use workflow_tests::{Served, eventually};
+use workflow_tests::{Runs, Served};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -140,21 +137,10 @@ fn routes(bodies: &Bodies) -> Router {
         .with_state(bodies.clone())
 }
 
-async fn ended(client: &Client, id: &str) -> RunLog {
-    eventually(format!("{id} ends"), async || client.run(id).await.unwrap().filter(RunLog::is_ended)).await
-}
-
-async fn waits(client: &Client, event: &str) {
-    eventually(format!("somebody waits for {event}"), async || {
-        (!client.get_waiters(event).await.unwrap().is_empty()).then_some(())
-    })
-    .await;
-}
-
 /// Takes the tour, and gives what came of it and which bodies ran how often.
 async fn take_tour(client: &Client, base: &str, bodies: &Bodies) -> (Summary, BTreeMap<String, u32>) {
     let partner = client.trigger_url(format!("{base}/partner"), &()).await.unwrap().workflow_run_id;
-    waits(client, "tour-partner").await;
+    client.waiting("tour-partner").await;
     let tour = client
         .trigger_url(format!("{base}/tour"), "Ada")
         .retry_delay("5")
@@ -163,18 +149,18 @@ async fn take_tour(client: &Client, base: &str, bodies: &Bodies) -> (Summary, BT
         .await
         .unwrap()
         .workflow_run_id;
-    waits(client, "tour-event").await;
+    client.waiting("tour-event").await;
     let notified = client.notify("tour-event", "from outside").await.unwrap();
     assert_eq!(notified.len(), 1);
     assert_eq!(notified[0].workflow_run_id, tour);
-    let run = ended(client, &tour).await;
+    let run = client.ended(&tour).await;
     let summary = run.response().unwrap().expect("it has ended");
     assert_eq!(run.labels, ["blue"]);
-    let told = ended(client, &partner).await;
+    let told = client.ended(&partner).await;
     assert_eq!(told.response().unwrap(), Some(7_u64));
 
     let hopeless = client.trigger_url(format!("{base}/hopeless"), &()).await.unwrap().workflow_run_id;
-    let failed = ended(client, &hopeless).await;
+    let failed = client.ended(&hopeless).await;
     assert_eq!(failed.workflow_state, RunState::RunFailed);
     assert!(failed.dlq_id.is_some());
     let errors: Vec<_> =

@@ -21,11 +21,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use workflow::{
     Client, EngineHandle, InvokeResult, WaitResult, WorkflowContext,
-    client::{CallbackState, RunLog, RunState, http_client_builder},
+    client::{CallbackState, RunState, http_client_builder},
     workflow,
 };
 use workflow_axum::{attach, serve};
-use workflow_tests::{DevServer, Served, eventually};
+use workflow_tests::{DevServer, Runs, Served, eventually};
 
 use self::{
     python::PythonEndpoint,
@@ -123,24 +123,11 @@ impl Interop {
     fn url(&self, path: &str) -> String {
         format!("{}{path}", self.app.url())
     }
+}
 
-    async fn ended(&self, run: &str) -> RunLog {
-        eventually(format!("the run `{run}` ends"), async || {
-            self.client.run(run).await.unwrap().filter(RunLog::is_ended)
-        })
-        .await
-    }
-
-    async fn output(&self, run: &str) -> Value {
-        self.ended(run).await.response().unwrap().expect("a run that has ended has a response")
-    }
-
-    async fn waiting(&self, event: &str) {
-        eventually(format!("somebody waits for `{event}`"), async || {
-            let waiters = self.client.get_waiters(event).await.unwrap();
-            (!waiters.is_empty()).then_some(())
-        })
-        .await
+impl Runs for Interop {
+    fn client(&self) -> &Client {
+        &self.client
     }
 }
 

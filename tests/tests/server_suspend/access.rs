@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 use workflow::client::{LogQuery, http_client_builder};
-use workflow_tests::TOKEN;
+use workflow_tests::{Runs, TOKEN};
 
 use crate::Remote;
 

@@ -6,7 +6,7 @@ use axum::{Router, extract::State, routing::post};
 use serde_json::{Value, json};
 use workflow::{Error, WaitResult, WorkflowContext, client::StepState, workflow};
 use workflow_axum::serve;
-use workflow_tests::{Probe, eventually};
+use workflow_tests::{Probe, Runs, eventually};
 
 use crate::Remote;
 

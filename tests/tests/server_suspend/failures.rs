@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use workflow::{Error, WorkflowContext, client::RunState, workflow};
 use workflow_axum::serve;
-use workflow_tests::Probe;
+use workflow_tests::{Probe, Runs};
 
 use crate::Remote;
 

@@ -13,15 +13,14 @@ mod steps;
 
 use axum::Router;
 use serde::Serialize;
-use serde_json::Value;
 use workflow::{
     Client, EngineHandle,
-    client::{RunLog, RunState, StepState},
+    client::{RunState, StepState},
     engine::HttpEngine,
 };
 use workflow_engine::Engine;
 use workflow_server::Api;
-use workflow_tests::{Probe, Served, TOKEN, eventually};
+use workflow_tests::{Probe, Runs, Served, TOKEN};
 
 const KEYS: (&str, &str) = ("sig_current", "sig_next");
 
@@ -55,29 +54,6 @@ impl Remote {
         self.client.trigger_url(path, payload).retry_delay("0").await.unwrap().workflow_run_id
     }
 
-    async fn log(&self, run: &str) -> RunLog {
-        self.client.run(run).await.unwrap().unwrap_or_else(|| panic!("there is no run `{run}`"))
-    }
-
-    async fn ended(&self, run: &str) -> RunLog {
-        eventually(format!("the run `{run}` ends"), async || {
-            Some(self.log(run).await).filter(RunLog::is_ended)
-        })
-        .await
-    }
-
-    async fn output(&self, run: &str) -> Value {
-        self.ended(run).await.response().unwrap().expect("a run that has ended has a response")
-    }
-
-    async fn waiting(&self, event: &str) {
-        eventually(format!("somebody waits for `{event}`"), async || {
-            let waiters = self.client.get_waiters(event).await.unwrap();
-            (!waiters.is_empty()).then_some(())
-        })
-        .await
-    }
-
     /// A run that has failed, with what was told of the failed attempts.
     async fn failure(&self, run: &str) -> Vec<String> {
         let log = self.ended(run).await;
@@ -85,6 +61,12 @@ impl Remote {
         let last = log.steps.last().and_then(|group| group.steps.last()).expect("a step that failed");
         assert_eq!(last.state, Some(StepState::StepFailed), "{log:#?}");
         last.errors.iter().map(|error| format!("{} {}", error.error, error.body)).collect()
+    }
+}
+
+impl Runs for Remote {
+    fn client(&self) -> &Client {
+        &self.client
     }
 }
 

@@ -3,7 +3,7 @@
 use axum::{Router, extract::State, routing::post};
 use workflow::{Error, WorkflowContext, client::http_client_builder, workflow};
 use workflow_axum::serve;
-use workflow_tests::Probe;
+use workflow_tests::{Probe, Runs};
 
 use crate::Remote;
 

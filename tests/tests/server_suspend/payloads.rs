@@ -4,7 +4,7 @@ use axum::{Router, routing::post};
 use serde_json::json;
 use workflow::{WorkflowContext, client::LogQuery, workflow};
 use workflow_axum::serve;
-use workflow_tests::Probe;
+use workflow_tests::{Probe, Runs};
 
 use crate::Remote;
 

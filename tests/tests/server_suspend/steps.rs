@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use workflow::{WorkflowContext, client::GroupKind, workflow};
 use workflow_axum::serve;
-use workflow_tests::Probe;
+use workflow_tests::{Probe, Runs};
 
 use crate::Remote;
 

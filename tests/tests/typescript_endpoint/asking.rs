@@ -5,7 +5,7 @@ use workflow::{
     client::{RunState, StepLog, http_client_builder},
     protocol::StepType,
 };
-use workflow_tests::{ELSEWHERE, ThirdParty};
+use workflow_tests::{ELSEWHERE, Runs, ThirdParty};
 
 use crate::Dev;
 

@@ -18,7 +18,7 @@ use workflow::{
     Client, FlowControl,
     client::{CallbackState, GroupKind, RunLog, RunState, StepState, http_client_builder},
 };
-use workflow_tests::{DevServer, Served, eventually};
+use workflow_tests::{DevServer, Runs, Served, eventually};
 
 use self::typescript::Script;
 
@@ -42,28 +42,11 @@ impl Dev {
         let url = format!("{}{path}", self.url);
         self.client.trigger_url(url, &payload).retry_delay("0").await.unwrap().workflow_run_id
     }
+}
 
-    async fn log(&self, run: &str) -> RunLog {
-        self.client.run(run).await.unwrap().expect("there is such a run")
-    }
-
-    async fn ended(&self, run: &str) -> RunLog {
-        eventually(format!("the run `{run}` ends"), async || {
-            Some(self.log(run).await).filter(RunLog::is_ended)
-        })
-        .await
-    }
-
-    async fn output(&self, run: &str) -> Value {
-        self.ended(run).await.response().unwrap().expect("a run that has ended has a response")
-    }
-
-    async fn waiting(&self, event: &str) {
-        eventually(format!("somebody waits for `{event}`"), async || {
-            let waiters = self.client.get_waiters(event).await.unwrap();
-            (!waiters.is_empty()).then_some(())
-        })
-        .await
+impl Runs for Dev {
+    fn client(&self) -> &Client {
+        &self.client
     }
 }
 
