@@ -63,13 +63,9 @@ impl Load for Failed {
         self.run.config.failure_flow_control()
     }
 
-    fn deliver(
-        self,
-        dispatcher: Arc<Dispatcher>,
-        app: Arc<dyn App>,
-        due: Due,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        in_process(dispatcher, app, due, self)
+    async fn deliver(self, dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due) {
+        let outcome = attempt_in_process(&dispatcher, app, &due, self).await;
+        dispatcher.settled(due, outcome);
     }
 }
 
@@ -189,11 +185,6 @@ pub fn source_headers(run: &Run, workflow_url: &str, position: i64) -> HeaderLis
 }
 
 /// Tells the app of this process.
-async fn in_process(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due, failed: Failed) {
-    let outcome = attempt_in_process(&dispatcher, app, &due, failed).await;
-    dispatcher.settled(due, outcome);
-}
-
 async fn attempt_in_process(
     dispatcher: &Dispatcher,
     app: Arc<dyn App>,

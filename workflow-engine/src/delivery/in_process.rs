@@ -67,45 +67,36 @@ impl Load for Snapshot {
         self.run.config.flow_control.as_ref()
     }
 
-    fn deliver(
-        self,
-        dispatcher: Arc<Dispatcher>,
-        app: Arc<dyn App>,
-        due: Due,
-    ) -> impl Future<Output = ()> + Send + 'static {
-        deliver(dispatcher, app, due, self)
-    }
-}
-
-/// Makes one delivery.
-async fn deliver(dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due, snapshot: Snapshot) {
-    let reporter = Arc::new(RunReporter {
-        dispatcher: Arc::clone(&dispatcher),
-        run: due.run,
-        run_id: snapshot.run.id.clone(),
-        failed_steps: Mutex::new(snapshot.failed_attempts.iter().map(|failed| failed.step_id).collect()),
-        concluded: AtomicBool::new(false),
-    });
-    let request = match request(snapshot, &due, Arc::clone(&reporter) as Arc<dyn Reporter>) {
-        Ok(request) => request,
-        Err(reason) => {
-            settle(&dispatcher, due, StepError { error: reason, ..StepError::default() }, Retry::Never).await;
+    async fn deliver(self, dispatcher: Arc<Dispatcher>, app: Arc<dyn App>, due: Due) {
+        let reporter = Arc::new(RunReporter {
+            dispatcher: Arc::clone(&dispatcher),
+            run: due.run,
+            run_id: self.run.id.clone(),
+            failed_steps: Mutex::new(self.failed_attempts.iter().map(|failed| failed.step_id).collect()),
+            concluded: AtomicBool::new(false),
+        });
+        let request = match request(self, &due, Arc::clone(&reporter) as Arc<dyn Reporter>) {
+            Ok(request) => request,
+            Err(reason) => {
+                settle(&dispatcher, due, StepError { error: reason, ..StepError::default() }, Retry::Never)
+                    .await;
+                return;
+            }
+        };
+        let answer = std::panic::AssertUnwindSafe(async { app.call(request).await }).catch_unwind().await;
+        // During a shutdown, what is not concluded stays as it is, to be made again by the next start.
+        if reporter.concluded.load(Ordering::Acquire) || dispatcher.is_draining() {
             return;
         }
-    };
-    let answer = std::panic::AssertUnwindSafe(async { app.call(request).await }).catch_unwind().await;
-    // During a shutdown, what is not concluded stays as it is, to be made again by the next start.
-    if reporter.concluded.load(Ordering::Acquire) || dispatcher.is_draining() {
-        return;
+        let (error, retry) = match answer {
+            Ok(answer) => failure_of(&answer),
+            Err(panic) => {
+                let error = format!("the app panicked: {}", panic_message(panic.as_ref()));
+                (StepError { error, ..StepError::default() }, Retry::Backoff)
+            }
+        };
+        settle(&dispatcher, due, error, retry).await;
     }
-    let (error, retry) = match answer {
-        Ok(answer) => failure_of(&answer),
-        Err(panic) => {
-            let error = format!("the app panicked: {}", panic_message(panic.as_ref()));
-            (StepError { error, ..StepError::default() }, Retry::Backoff)
-        }
-    };
-    settle(&dispatcher, due, error, retry).await;
 }
 
 /// Counts a delivery as failed.
