@@ -9,7 +9,10 @@ use workflow::{
         FailureFunctionLog, GroupKind, HeaderLists, LogPage, LogQuery, RunLog, RunState, StepError,
         StepGroup, StepLog, StepState,
     },
-    protocol::{Step, StepType, headers},
+    protocol::{
+        Step, StepType,
+        headers::{self, title_case},
+    },
 };
 
 use self::asked::Asked;
@@ -234,17 +237,9 @@ fn shown_headers(run: &Run) -> HeaderLists {
         let is_credential = CREDENTIALS.iter().any(|credential| name.eq_ignore_ascii_case(credential));
         let is_hidden = is_credential || run.config.redact_headers.hides(name);
         let value = if is_hidden { redacted(value.as_bytes()) } else { value.clone() };
-        shown.entry(in_title_case(name)).or_default().push(value);
+        shown.entry(title_case(name)).or_default().push(value);
     }
     shown
-}
-
-fn in_title_case(name: &str) -> String {
-    let word = |word: &str| {
-        let (first, rest) = word.split_at_checked(1).unwrap_or(("", word));
-        format!("{}{}", first.to_ascii_uppercase(), rest.to_ascii_lowercase())
-    };
-    name.split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
 fn redacted(value: &[u8]) -> String {

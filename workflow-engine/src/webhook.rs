@@ -41,7 +41,7 @@ impl WebhookBase {
 
     /// A new webhook of a run.
     pub fn create(&self, run_id: &str) -> Webhook {
-        let event_id = new_event_id();
+        let event_id = Webhook::new_event_id();
         Webhook { webhook_url: self.url(run_id, &event_id).into(), event_id }
     }
 
@@ -61,13 +61,6 @@ pub fn no_base() -> EngineError {
          `Engine::builder().webhooks_at(\"https://shop.example/hooks\")`"
             .to_owned(),
     )
-}
-
-/// `evt_` and 15 letters and digits: nobody guesses it.
-fn new_event_id() -> String {
-    const LETTERS: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let letter = || char::from(LETTERS[rand::random_range(0..LETTERS.len())]);
-    format!("evt_{}", std::iter::repeat_with(letter).take(15).collect::<String>())
 }
 
 /// A request to a webhook.

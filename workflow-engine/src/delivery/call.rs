@@ -9,7 +9,10 @@ use reqwest::{
 use workflow::{
     client::HeaderLists,
     engine::Retry,
-    protocol::{headers, signature},
+    protocol::{
+        headers::{self, title_case},
+        signature,
+    },
 };
 
 use super::{Dispatcher, http};
@@ -174,17 +177,6 @@ fn shown(answered: &HeaderMap) -> HeaderLists {
     lists
 }
 
-fn title_case(name: &str) -> String {
-    let mut starts = true;
-    name.chars()
-        .map(|c| {
-            let shown = if starts { c.to_ascii_uppercase() } else { c };
-            starts = c == '-';
-            shown
-        })
-        .collect()
-}
-
 /// Tells an endpoint over HTTP what a request was answered.
 pub(super) async fn tell(dispatcher: Arc<Dispatcher>, due: Due) {
     let outcome = attempt_to_tell(&dispatcher, &due).await;
@@ -302,11 +294,5 @@ mod tests {
         );
         assert!(!map.contains_key("content-length"));
         assert_eq!(call_headers(&due, &call(&[]), "s")["user-agent"], "Upstash-QStash");
-    }
-
-    #[test]
-    fn names_of_headers_are_shown_in_title_case() {
-        assert_eq!(title_case("x-rate-limit"), "X-Rate-Limit");
-        assert_eq!(title_case("etag"), "Etag");
     }
 }

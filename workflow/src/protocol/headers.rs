@@ -180,6 +180,16 @@ pub fn is_passed_on(name: &str) -> bool {
     is_users(name) && !of_the_engine && !is_engine_owned(name) && !name.eq_ignore_ascii_case("content-type")
 }
 
+/// A name in the spelling that people and bodies see, where no transport normalises it: `x-user` as `X-User`.
+pub fn title_case(name: &str) -> String {
+    let mut starts = true;
+    let shown = |letter: char| {
+        let is_first = std::mem::replace(&mut starts, letter == '-');
+        if is_first { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() }
+    };
+    name.chars().map(shown).collect()
+}
+
 fn contains_ignore_case(names: &[&str], name: &str) -> bool {
     names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
@@ -200,6 +210,13 @@ mod tests {
         assert_eq!(forwarded("Upstash-Forward-"), None);
         assert_eq!(forwarded("Upstash-Forwar"), None);
         assert_eq!(forwarded("ü"), None);
+    }
+
+    #[test]
+    fn names_are_shown_in_title_case() {
+        assert_eq!(title_case("x-rate-limit"), "X-Rate-Limit");
+        assert_eq!(title_case("etag"), "Etag");
+        assert_eq!(title_case("X-USER-id"), "X-User-Id");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use rand::{RngExt as _, distr::Alphanumeric};
 use serde::{Deserialize, Serialize};
 
 use crate::client::HeaderLists;
@@ -55,6 +56,14 @@ pub struct Webhook {
     pub webhook_url: String,
     /// The id of the event that a call of it is.
     pub event_id: String,
+}
+
+impl Webhook {
+    /// A new event id, `evt_` and 15 random letters and digits: whoever does not know it cannot call the webhook.
+    pub fn new_event_id() -> String {
+        let random = rand::rng().sample_iter(Alphanumeric).take(15).map(char::from);
+        "evt_".chars().chain(random).collect()
+    }
 }
 
 /// A request that a webhook got: the `out` of a step that waits for one, as base64 of this as JSON.

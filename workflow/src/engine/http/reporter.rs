@@ -4,7 +4,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 use ::http::{HeaderValue, Method, header::CONTENT_TYPE};
 use bytes::Bytes;
-use rand::{RngExt as _, distr::Alphanumeric};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,7 +19,7 @@ use crate::{
     protocol::{
         Step, StepType, Webhook,
         duration::{format_duration, parse_duration},
-        headers::{self, FORWARD_PREFIX},
+        headers::{self, FORWARD_PREFIX, title_case},
     },
 };
 
@@ -139,7 +138,7 @@ impl HttpReporter {
                 permanent: true,
             });
         };
-        let event_id = new_event_id();
+        let event_id = Webhook::new_event_id();
         let (user, run) = (segment(user, "the user of the token"), segment(&self.run.info.id, "the run id"));
         let (user, run) = (user.map_err(|e| unusable(&e))?, run.map_err(|e| unusable(&e))?);
         let webhook_url =
@@ -290,8 +289,9 @@ fn set_due(message: &mut MessageHeaders, step: &Step) {
 /// Headers inside of a body, for deliveries that the engine makes later.
 pub(super) type EmbeddedHeaders<'a> = BTreeMap<String, [&'a str; 1]>;
 
+/// Engines look for the names in title case, and the transport does not normalise what is inside of a body.
 pub(super) fn embedded(message: &MessageHeaders) -> EmbeddedHeaders<'_> {
-    message.iter().map(|(name, value)| (canonical(name), [value.as_str()])).collect()
+    message.iter().map(|(name, value)| (title_case(name), [value.as_str()])).collect()
 }
 
 /// A step whose result the engine fills in.
@@ -301,22 +301,6 @@ pub(super) fn bare(step: &Step) -> Step {
         target_step: step.target_step,
         ..Step::new(step.step_id, step.step_name.as_str(), step.step_type)
     }
-}
-
-/// `evt_` and 15 random letters and digits.
-fn new_event_id() -> String {
-    let random = rand::rng().sample_iter(Alphanumeric).take(15).map(char::from);
-    "evt_".chars().chain(random).collect()
-}
-
-/// `upstash-workflow-runid` as `Upstash-Workflow-Runid`: header names inside a body are not normalised by the transport, and
-/// engines look for this spelling.
-fn canonical(name: &str) -> String {
-    let words = name.split('-').map(|word| {
-        let (first, rest) = word.split_at_checked(1).unwrap_or((word, ""));
-        format!("{}{rest}", first.to_ascii_uppercase())
-    });
-    words.collect::<Vec<_>>().join("-")
 }
 
 pub(super) fn json<T: Serialize>(value: &T) -> Result<String, ReportError> {
