@@ -147,6 +147,9 @@ impl Gates {
 
     /// Takes runs that have ended from the wait lists.
     pub fn forget(&self, ended: &[RunKey]) {
+        if ended.is_empty() {
+            return;
+        }
         let mut state = self.0.state();
         if state.places.is_empty() {
             return;
