@@ -239,6 +239,7 @@ impl<P: Send + Sync + 'static> ContextArg for Parsed<WorkflowContext<P>> {
         Self(ctx)
     }
 
+    /// Nobody calls it: where this stands, the attribute writes a `parse` of the workflow's own.
     fn decode(_: &Bytes) -> Result<P, PayloadError> {
         Err(PayloadError { text: "is read by a function of its own".to_owned(), malformed: false })
     }

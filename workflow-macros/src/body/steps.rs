@@ -39,26 +39,6 @@ const JOINING: &[&str] = &["tokio", "futures", "futures_util", "futures_lite", "
 
 /// Adds what is found in the body.
 pub fn examine(tokens: &[TokenTree], ctx: &str, findings: &mut Findings) {
-    level(tokens, ctx, findings);
-}
-
-/// Whether a pattern may bind the name to something else: `let ctx`, `|ctx|`.
-pub fn rebinds(tokens: &[TokenTree], ctx: &str) -> bool {
-    tokens.iter().enumerate().any(|(at, token)| match token {
-        TokenTree::Group(group) => rebinds(&inside(group), ctx),
-        TokenTree::Ident(name) if name == ctx => {
-            let before = at.checked_sub(1);
-            let bound = before.is_some_and(|before| {
-                ["let", "mut", "ref", "for"].iter().any(|word| is_word(tokens, before, word))
-            });
-            // At the end of a closure's parameters; before `.` the `|` is one of `async || ctx.run(..)`.
-            bound || is_punct(tokens, at + 1, '|')
-        }
-        _ => false,
-    })
-}
-
-fn level(tokens: &[TokenTree], ctx: &str, findings: &mut Findings) {
     for (at, token) in tokens.iter().enumerate() {
         if let Some(step) = step(tokens, at, ctx) {
             bodies(tokens, &step, ctx, findings);
@@ -77,9 +57,25 @@ fn level(tokens: &[TokenTree], ctx: &str, findings: &mut Findings) {
             names(&inside(arguments), ctx, findings);
         }
         if let TokenTree::Group(group) = token {
-            level(&inside(group), ctx, findings);
+            examine(&inside(group), ctx, findings);
         }
     }
+}
+
+/// Whether a pattern may bind the name to something else: `let ctx`, `|ctx|`.
+pub fn rebinds(tokens: &[TokenTree], ctx: &str) -> bool {
+    tokens.iter().enumerate().any(|(at, token)| match token {
+        TokenTree::Group(group) => rebinds(&inside(group), ctx),
+        TokenTree::Ident(name) if name == ctx => {
+            let before = at.checked_sub(1);
+            let bound = before.is_some_and(|before| {
+                ["let", "mut", "ref", "for"].iter().any(|word| is_word(tokens, before, word))
+            });
+            // At the end of a closure's parameters; before `.` the `|` is one of `async || ctx.run(..)`.
+            bound || is_punct(tokens, at + 1, '|')
+        }
+        _ => false,
+    })
 }
 
 /// Whether a macro is named at a place that polls its arguments side by side.

@@ -235,8 +235,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError::Refused`] with status 400 if the filter selects by nothing (see [`Client::cancel_all`]) or by what only
-    /// listings know, otherwise as
-    /// the engine answers; [`ClientError::Unreachable`].
+    /// listings know, otherwise as the engine answers; [`ClientError::Unreachable`].
     pub async fn cancel(&self, filter: RunFilter) -> Result<u64, ClientError> {
         let refused = |message: &str| Err(ClientError::Refused { status: 400, message: message.to_owned() });
         if filter == (RunFilter { exact_url: filter.exact_url, ..RunFilter::default() }) {

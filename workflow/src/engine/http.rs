@@ -222,10 +222,10 @@ impl HttpEngine {
             set(&mut init.headers, headers::WORKFLOW_TRIGGER_BY_SDK, "true");
         }
         self.tell_sdk(&mut init.headers);
-        let triggered = self.transport().send_init(init).await?;
+        let deduplicated = self.transport().send_init(init).await?;
         Ok(Triggered {
             workflow_run_id: id.to_owned(),
-            deduplicated: triggered && run_id.is_some(),
+            deduplicated: deduplicated && run_id.is_some(),
             workflow_created_at: 0,
         })
     }
