@@ -139,7 +139,7 @@ impl Target {
         let ran = Ran::default();
         let request = Request {
             url: URL.to_owned(),
-            headers,
+            headers: headers.clone(),
             body: body.clone(),
             engine: Some(self.engine.clone()),
             delivery: None,
@@ -151,7 +151,12 @@ impl Target {
         let ran = std::mem::take(&mut *ran.0.lock().expect("no body panics"));
         let sent = std::mem::take(&mut *self.sent.lock().expect("no request panics"));
         let seen = Seen { answer, ran, sent };
-        seen.check(if body.is_empty() { &log } else { &body });
+        if body.is_empty() {
+            let delivered = headers.get("upstash-message-id").and_then(|id| id.to_str().ok());
+            seen.check(&log, delivered);
+        } else {
+            seen.check(&body, None);
+        }
         seen
     }
 }
@@ -165,8 +170,8 @@ impl Seen {
     }
 
     /// What must hold whatever was sent: the answer is one of the protocol; at most one body has run, and none of a step that
-    /// the body of the request records; what was submitted is what has run, under its own name.
-    fn check(&self, body: &[u8]) {
+    /// the log records; what was submitted is what has run, under its own name.
+    fn check(&self, log: &[u8], delivered: Option<&str>) {
         let status = self.answer.status().as_u16();
         assert!(matches!(status, 200 | 400 | 401 | 422 | 429 | 489 | 500), "{self:?}");
         assert_eq!(self.answer.headers()["upstash-workflow-sdk-version"], "1");
@@ -181,13 +186,15 @@ impl Seen {
         );
 
         assert!(self.ran.len() <= 1, "more than one step has run: {self:?}");
-        let recorded = recorded(body);
+        let recorded = Recorded::read(log, delivered);
         for name in &self.ran {
-            assert!(!recorded.contains(name), "`{name}` is recorded, and has run: {self:?}");
+            assert!(!recorded.names.contains(name), "`{name}` is recorded, and has run: {self:?}");
         }
         for (_, sent) in &self.sent {
             for step in submitted(sent) {
                 if let Some(out) = step["out"].as_str() {
+                    let place = step["stepId"].as_u64().unwrap_or_default();
+                    assert!(!recorded.later.contains(&place), "place {place} is taken: {self:?}");
                     assert_eq!(serde_json::from_str::<Value>(out).ok(), Some(step["stepName"].clone()));
                     assert_eq!(self.ran, [step["stepName"].as_str().unwrap_or_default()], "{self:?}");
                 }
@@ -196,29 +203,46 @@ impl Seen {
     }
 }
 
-/// The names of the steps that a body records, as somebody reads them who trusts nothing: of entries for one place the first
-/// one counts, and a name only where a step of that name can be.
-fn recorded(body: &[u8]) -> HashSet<String> {
-    let entries = serde_json::from_slice::<Vec<Value>>(body).unwrap_or_default();
-    let steps =
-        entries.iter().skip(1).filter(|entry| entry["callType"].as_str().is_none_or(|kind| kind == "step"));
-    let mut places = HashSet::new();
-    steps
+/// What a log records.
+struct Recorded {
+    /// The names of the steps up to the delivered message.
+    names: HashSet<String>,
+    /// The places that are taken by what comes after it. The names there are not the endpoint's to know.
+    later: HashSet<u64>,
+}
+
+impl Recorded {
+    /// Reads as somebody who trusts nothing: of entries for one place the first one counts, and a name only where a step of
+    /// that name can be.
+    fn read(log: &[u8], delivered: Option<&str>) -> Self {
+        let entries = serde_json::from_slice::<Vec<Value>>(log).unwrap_or_default();
+        let last = entries.iter().position(|entry| delivered.is_some_and(|id| entry["messageId"] == id));
+        let (known, later) = entries.split_at(last.map_or(entries.len(), |last| last + 1));
+        let mut places = HashSet::new();
+        let names = results(known.iter().skip(1))
+            .filter(|(id, _)| places.insert(*id))
+            .filter(|(id, name)| match name.as_str() {
+                "a" => *id == 1,
+                "b" | "c" => (2..=3).contains(id),
+                "e" => (5..=7).contains(id),
+                "h" => *id == 8,
+                _ => false,
+            })
+            .map(|(_, name)| name)
+            .collect();
+        Self { names, later: results(later.iter()).map(|(id, _)| id).collect() }
+    }
+}
+
+/// The places and names of the steps that are recorded, not only announced.
+fn results<'a>(entries: impl Iterator<Item = &'a Value>) -> impl Iterator<Item = (u64, String)> {
+    entries
+        .filter(|entry| entry["callType"].as_str().is_none_or(|kind| kind == "step"))
         .filter_map(|entry| STANDARD.decode(entry["body"].as_str()?).ok())
         .filter_map(|step| serde_json::from_slice::<Value>(&step).ok())
         .filter_map(|step| {
             Some((step["stepId"].as_u64().filter(|id| *id > 0)?, step["stepName"].as_str()?.to_owned()))
         })
-        .filter(|(id, _)| places.insert(*id))
-        .filter(|(id, name)| match name.as_str() {
-            "a" => *id == 1,
-            "b" | "c" => (2..=3).contains(id),
-            "e" => (5..=7).contains(id),
-            "h" => *id == 8,
-            _ => false,
-        })
-        .map(|(_, name)| name)
-        .collect()
 }
 
 /// The steps of a batch.

@@ -121,6 +121,17 @@ async fn a_log_that_is_fetched_is_read_up_to_the_delivered_message() {
 }
 
 #[tokio::test]
+async fn a_later_result_with_the_name_of_another_step_keeps_nothing_from_running() {
+    let target = Target::start(false).await;
+    let misnamed = [plan(3, "c", 2), result(1, "a", 1), plan(2, "b", 2), plan(3, "c", 2), result(3, "b", 2)];
+    let headers = |message| [STEP[0], STEP[1], ("upstash-message-id", message)];
+    assert_eq!(target.send_lazily(&headers("m3"), log(&misnamed)).await.ran, ["b"], "place 2 is free");
+    let seen = target.send_lazily(&headers("m5"), log(&misnamed)).await;
+    assert!(seen.ran.is_empty(), "{seen:?}");
+    assert!(seen.message().contains("does not match the run's history"), "{seen:?}");
+}
+
+#[tokio::test]
 async fn another_version_of_the_protocol_is_refused_and_absurd_headers_are_not_believed() {
     let target = Target::start(false).await;
     let run = STEP[1];
